@@ -1,0 +1,71 @@
+/**
+ * The folder tree is the architecture: rows of docs/architecture.md, lowest first.
+ * A folder may import rows above its own in this list, never a neighbour in its row,
+ * and another folder only through its index.ts.
+ */
+const ROWS = [
+  ['errors'],
+  ['bytes'],
+  ['subprocess'],
+  ['fsx', 'oci', 'tar', 'ext4', 'protocol'],
+  ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network'],
+  ['rootfs', 'kernels', 'disks'],
+  ['environments'],
+  ['sandboxes'],
+  ['contract'],
+  ['sdk'],
+  ['daemon', 'mcp'],
+  ['cli'],
+];
+const source = { pathNot: '\\.test\\.ts$' };
+const direction = ROWS.flatMap((row, depth) =>
+  row.map((folder) => ({
+    name: `direction-${folder}`,
+    severity: 'error',
+    from: { path: `^src/${folder}/`, ...source },
+    to: {
+      path: '^src/[^/]+/',
+      pathNot: [folder, ...ROWS.slice(0, depth).flat()].map((allowed) => `^src/${allowed}/`),
+    },
+  })),
+);
+
+module.exports = {
+  forbidden: [
+    ...direction,
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'only-through-index',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/', ...source },
+      to: { path: '^src/([^/]+)/', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'] },
+    },
+    {
+      name: 'pure-formats-touch-no-host',
+      severity: 'error',
+      from: { path: '^src/(bytes|oci|tar|protocol)/', ...source },
+      to: { path: '^(node:)?(fs|fs/promises|net|http|https|child_process|process|os)$' },
+    },
+    {
+      name: 'only-these-spawn',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/(subprocess|vmm|daemon)/', '\\.test\\.ts$'] },
+      to: { path: '^(node:)?child_process$' },
+    },
+    {
+      name: 'no-dev-dependency-at-run-time',
+      severity: 'error',
+      from: { path: '^src/', ...source },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm'] },
+    },
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'types'],
+    },
+  },
+};

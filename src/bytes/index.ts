@@ -1,0 +1,2 @@
+export { formatDuration, MAX_DURATION_MS, parseDuration } from './duration.js';
+export { formatSize, GIB, KIB, MIB, parseSize } from './size.js';

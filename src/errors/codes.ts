@@ -1,0 +1,80 @@
+/**
+ * What happened: an open set of stable codes, each with the kind that says what a
+ * caller can do about it. A code is never renamed or reused; `test/pins` holds a copy.
+ */
+import type { ErrorKind } from './kinds.js';
+
+export const ERROR_CODES = {
+  // Names, arguments and configuration
+  USAGE_INVALID: 'usage',
+  REFERENCE_INVALID: 'usage',
+  DIGEST_INVALID: 'usage',
+  PLATFORM_INVALID: 'usage',
+  SIZE_INVALID: 'usage',
+  DURATION_INVALID: 'usage',
+  NAME_INVALID: 'usage',
+  CONFIG_INVALID: 'usage',
+
+  // Registry
+  REGISTRY_UNAUTHORIZED: 'denied',
+  REGISTRY_DENIED: 'denied',
+  MANIFEST_UNKNOWN: 'notFound',
+  BLOB_UNKNOWN: 'notFound',
+  PLATFORM_NOT_FOUND: 'notFound',
+  REGISTRY_RATE_LIMITED: 'unavailable',
+  REGISTRY_UNAVAILABLE: 'unavailable',
+  REGISTRY_TIMEOUT: 'timeout',
+  REGISTRY_RESPONSE_INVALID: 'integrity',
+  REGISTRY_REALM_REFUSED: 'denied',
+  REGISTRY_INSECURE: 'denied',
+  REGISTRY_TLS_INVALID: 'denied',
+  REDIRECT_REFUSED: 'denied',
+  CREDENTIAL_HELPER_FAILED: 'unavailable',
+  OFFLINE: 'unavailable',
+
+  // Content
+  DIGEST_MISMATCH: 'integrity',
+  SIZE_MISMATCH: 'integrity',
+  DIFF_ID_MISMATCH: 'integrity',
+  MANIFEST_INVALID: 'integrity',
+  MANIFEST_TOO_LARGE: 'limit',
+  IMAGE_CONFIG_INVALID: 'integrity',
+  MEDIA_TYPE_UNSUPPORTED: 'unsupported',
+  LAYER_FOREIGN: 'unsupported',
+  COMPRESSION_INVALID: 'integrity',
+  TAR_INVALID: 'integrity',
+  TAR_TRUNCATED: 'integrity',
+  WHITEOUT_INVALID: 'integrity',
+  PATH_ESCAPES_ROOT: 'integrity',
+  HARDLINK_TARGET_MISSING: 'integrity',
+  CONTENT_TOO_LARGE: 'limit',
+  ENTRIES_TOO_MANY: 'limit',
+
+  // ext4
+  FILE_TOO_LARGE: 'limit',
+  NAME_TOO_LONG: 'limit',
+  SYMLINK_TOO_LONG: 'limit',
+  XATTR_TOO_LARGE: 'limit',
+  XATTR_UNSUPPORTED: 'unsupported',
+  LINKS_TOO_MANY: 'limit',
+  ROOTFS_TOO_SMALL: 'limit',
+  ROOTFS_DIGEST_MISMATCH: 'integrity',
+
+  // Store and files of the host
+  STORE_LOCKED: 'conflict',
+  STORE_CORRUPT: 'integrity',
+  STORE_INSECURE: 'denied',
+  DISK_FULL: 'limit',
+  FILE_UNREADABLE: 'denied',
+  FILE_NOT_FOUND: 'notFound',
+  PATH_TOO_LONG: 'limit',
+
+  // Tools of the host
+  TOOL_NOT_FOUND: 'unsupported',
+  TOOL_FAILED: 'unavailable',
+  TOOL_TIMEOUT: 'timeout',
+
+  INTERNAL: 'internal',
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,0 +1,1 @@
+export { type RunToolOptions, runTool, type ToolResult } from './run-tool.js';

@@ -1,0 +1,58 @@
+/**
+ * The contract between hearth and a VMM (QEMU, Firecracker). A driver boots what it is given and
+ * hands back a byte channel to the guest agent; it knows nothing of images, environments or sandboxes.
+ */
+import type { Duplex } from 'node:stream';
+
+export type Accelerator = 'kvm' | 'tcg';
+
+export interface VmDisk {
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+  readonly readOnly: boolean;
+}
+
+export interface VmSpec {
+  /** Directory of this VM alone (0700, fresh): sockets, console log, pid file. Removed by the caller. */
+  readonly directory: string;
+  readonly kernelPath: string;
+  readonly initrdPath: string;
+  /** Words after those that the driver adds itself (console, panic, …). */
+  readonly kernelArgs: readonly string[];
+  readonly cpus: number;
+  readonly memoryMib: number;
+  /** In order: the first is `/dev/vda`. */
+  readonly disks: readonly VmDisk[];
+  readonly accelerator: Accelerator;
+}
+
+export interface VmExit {
+  /** Exit code of the VMM process, null when a signal ended it. */
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The end of what the VMM itself said on stderr, at most 4 KiB. */
+  readonly stderr: string;
+}
+
+export interface Vm extends AsyncDisposable {
+  readonly pid: number;
+  /** The guest agent's channel. Ends when the VM ends. */
+  readonly channel: Duplex;
+  /** Resolves when the VMM process is gone; never rejects. */
+  readonly exited: Promise<VmExit>;
+  /** The last `maxBytes` of the guest's console, control characters escaped. */
+  consoleTail(maxBytes: number): Promise<string>;
+  /** Stops the VM at once (the guest has been asked before, by the agent). Resolves when the process is gone. Idempotent. */
+  kill(): Promise<void>;
+}
+
+export interface VmDriver {
+  readonly name: 'qemu' | 'firecracker';
+  /** The VMM's own version, `7.2.18`. Throws `VMM_NOT_FOUND` when it is not installed. */
+  version(): Promise<string>;
+  /**
+   * Starts a VM and resolves once its process runs and the channel is connected on the host side;
+   * the guest may not have booted yet. A start that fails has cleaned up: no process, no socket.
+   */
+  start(spec: VmSpec, options?: { readonly signal?: AbortSignal }): Promise<Vm>;
+}
