@@ -74,6 +74,28 @@ export const ERROR_CODES = {
   TOOL_FAILED: 'unavailable',
   TOOL_TIMEOUT: 'timeout',
 
+  // Kernels
+  KERNEL_NOT_FOUND: 'notFound',
+  KERNEL_EXISTS: 'conflict',
+  KERNEL_CORRUPT: 'integrity',
+  KERNEL_INVALID: 'integrity',
+  KERNEL_UNSUPPORTED: 'unsupported',
+  KERNEL_SOURCE_UNAVAILABLE: 'unavailable',
+  KERNEL_MODULE_MISSING: 'notFound',
+
+  // VMMs and VMs
+  VMM_NOT_FOUND: 'unsupported',
+  VMM_VERSION_UNSUPPORTED: 'unsupported',
+  VMM_FEATURE_UNSUPPORTED: 'unsupported',
+  VMM_REQUEST_FAILED: 'unavailable',
+  VMM_RESPONSE_INVALID: 'integrity',
+  VMM_TIMEOUT: 'timeout',
+  KVM_UNAVAILABLE: 'unsupported',
+  VM_SPEC_INVALID: 'usage',
+  VM_EXITED: 'unavailable',
+  VM_SNAPSHOT_INVALID: 'integrity',
+  VM_SNAPSHOT_INCOMPATIBLE: 'unsupported',
+
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorKind>;
 
