@@ -1,0 +1,117 @@
+/**
+ * The initrd: hearth's guest agent and the modules it loads, nothing else.
+ *
+ * ## Contract with the guest agent
+ *
+ *     /init             the agent, mode 0755, run by the kernel as PID 1
+ *     /dev/console      character device 5:1, so that PID 1 has stdin, stdout and stderr
+ *     /dev /proc /sys /newroot   empty directories to mount on
+ *     /lib/modules/<release>/kernel/…/*.ko   modules, expanded
+ *     /hearth/modules   one absolute path of a module a line, in an order in which each can be loaded;
+ *                       the agent loads them all, first to last, before it looks for its devices
+ *
+ * Kernel command line words for the agent: `hearth.root=/dev/vda`, `hearth.rootflags=…` (mount options),
+ * `hearth.hostname=…`. The channel is the virtio-serial port named `hearth.agent`.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileError } from '../errors/index.js';
+import { writeFileAtomic } from '../fsx/index.js';
+import { type BundleModule, type KernelBundle, MODULES_DIRECTORY } from './bundle.js';
+import { type CpioEntry, writeCpio } from './cpio.js';
+
+/** Every VM of the QEMU driver has these devices; loading more would only make the boot longer. */
+export const BOOT_MODULES: readonly string[] = [
+  ...['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_net'],
+];
+
+export interface InitrdOptions {
+  readonly agentPath: string;
+  /** Where finished initrds are kept, named by what they hold. Created when missing. */
+  readonly cacheDirectory: string;
+  /** Modules to load at boot, with all they require; those the bundle lacks are built in. Default {@link BOOT_MODULES}. */
+  readonly modules?: readonly string[];
+}
+
+export interface Initrd {
+  readonly path: string;
+  /** Of the exact bytes, `sha256:…`. */
+  readonly digest: string;
+}
+
+/**
+ * Builds the initrd of a kernel and agent, or finds it in the cache; the cached bytes are always those that
+ * would be built now.
+ *
+ * @throws {HearthError} `FILE_NOT_FOUND` without the agent; `KERNEL_CORRUPT` without a module.
+ */
+export async function ensureInitrd(bundle: KernelBundle, options: InitrdOptions): Promise<Initrd> {
+  const agent = await readFile(options.agentPath).catch((error: unknown) => {
+    throw fileError(error, options.agentPath);
+  });
+  const bytes = await packInitrd(bundle, agent, options.modules ?? BOOT_MODULES);
+  const hex = createHash('sha256').update(bytes).digest('hex');
+  const path = join(options.cacheDirectory, `${hex}.cpio`);
+  const found = await stat(path).catch(() => undefined);
+  if (found?.size !== bytes.byteLength) {
+    try {
+      await mkdir(options.cacheDirectory, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw fileError(error, options.cacheDirectory);
+    }
+    await writeFileAtomic(path, bytes);
+  }
+  return { path, digest: `sha256:${hex}` };
+}
+
+/** The bytes of an initrd; the same bundle and agent always give the same. */
+async function packInitrd(
+  bundle: KernelBundle,
+  agent: Uint8Array,
+  names: readonly string[],
+): Promise<Uint8Array> {
+  const modules = withRequirements(bundle.modules, names);
+  const guestPath = ({ path }: BundleModule): string => `lib/modules/${bundle.release}/${path}`;
+  const list = modules.map((module) => `/${guestPath(module)}\n`).join('');
+
+  const entries: CpioEntry[] = [
+    ...['dev', 'proc', 'sys', 'newroot', 'hearth', ...parents(modules.map(guestPath))].map(
+      (path): CpioEntry => ({ kind: 'directory', path, mode: 0o755 }),
+    ),
+    { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
+    { kind: 'file', path: 'init', mode: 0o755, data: agent },
+    { kind: 'file', path: 'hearth/modules', mode: 0o644, data: Buffer.from(list) },
+  ];
+  for (const module of modules) {
+    const path = join(bundle.directory, MODULES_DIRECTORY, module.path);
+    const data = await readFile(path).catch((error: unknown) => {
+      throw fileError(error, path);
+    });
+    entries.push({ kind: 'file', path: guestPath(module), mode: 0o644, data });
+  }
+  return writeCpio(entries);
+}
+
+/** The modules of those names and all they require, in the order of `all`. */
+function withRequirements(all: readonly BundleModule[], names: readonly string[]): BundleModule[] {
+  const taken = new Set<string>();
+  const take = (name: string): void => {
+    const module = all.find((candidate) => candidate.name === name);
+    if (module === undefined || taken.has(name)) return;
+    taken.add(name);
+    for (const needed of module.requires) take(needed);
+  };
+  for (const name of names) take(name);
+  return all.filter(({ name }) => taken.has(name));
+}
+
+/** Every directory above the given paths, outermost first, each once. */
+function parents(paths: readonly string[]): string[] {
+  const all = new Set<string>();
+  for (const path of paths) {
+    const parts = path.split('/').slice(0, -1);
+    for (let depth = 1; depth <= parts.length; depth += 1) all.add(parts.slice(0, depth).join('/'));
+  }
+  return [...all];
+}
