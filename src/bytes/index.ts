@@ -1,2 +1,3 @@
+export { updateCrc32c } from './crc32c.js';
 export { formatDuration, MAX_DURATION_MS, parseDuration } from './duration.js';
 export { formatSize, GIB, KIB, MIB, parseSize } from './size.js';
