@@ -69,6 +69,32 @@ export const ERROR_CODES = {
   FILE_NOT_FOUND: 'notFound',
   PATH_TOO_LONG: 'limit',
 
+  // Disks: templates and clones
+  TEMPLATE_NOT_FOUND: 'notFound',
+  TEMPLATE_CHANGED: 'conflict',
+  CLONE_NOT_FOUND: 'notFound',
+  CLONE_EXISTS: 'conflict',
+  CLONE_ID_CONFLICT: 'conflict',
+  CLONE_FORMAT_MISMATCH: 'conflict',
+  CLONE_STAMP_MISMATCH: 'conflict',
+  CLONE_SIZE_MISMATCH: 'conflict',
+  CLONE_INVALID: 'integrity',
+  CLONE_RUNG_UNAVAILABLE: 'unsupported',
+  DISK_SHRINK_REFUSED: 'usage',
+  DISK_FORMAT_INVALID: 'integrity',
+  RESIZE_FAILED: 'unavailable',
+
+  // Environments
+  ENVIRONMENT_NOT_FOUND: 'notFound',
+  ENVIRONMENT_EXISTS: 'conflict',
+  ENVIRONMENT_IN_USE: 'conflict',
+  ENVIRONMENT_BROKEN: 'integrity',
+  ENVIRONMENT_SOURCE_UNAVAILABLE: 'unavailable',
+  ENVIRONMENT_SOURCES_FAILED: 'unavailable',
+  ARCHIVE_INVALID: 'integrity',
+  LOCKFILE_INVALID: 'usage',
+  LOCKFILE_MISMATCH: 'integrity',
+
   // Tools of the host
   TOOL_NOT_FOUND: 'unsupported',
   TOOL_FAILED: 'unavailable',
