@@ -13,12 +13,14 @@ export interface BlobStore {
   path(digest: Digest): string;
   /**
    * True when a regular file of the right size is there. Anything else under the name (cut, emptied, a link,
-   * a directory) is removed, so that an ingest can follow. The content is not read: see `verify`.
+   * a directory) counts as absent; the next ingest replaces it. The content is not read: see `verify`.
+   *
+   * @throws {HearthError} `SIZE_MISMATCH` when the stored bytes have the digest, but another size.
    */
   has(blob: BlobKey): Promise<boolean>;
-  /** As `has`, and the content has been hashed; what does not match is removed. */
+  /** As `has`, and the content has been hashed. */
   verify(blob: BlobKey, options?: { readonly signal?: AbortSignal }): Promise<boolean>;
-  /** The verified bytes of a small blob; undefined when it is not there or was damaged (then removed). */
+  /** The verified bytes of a blob of at most `maxBytes`; undefined when it is absent, damaged or larger. */
   read(digest: Digest, maxBytes: number): Promise<Buffer | undefined>;
   /** Stores a small blob durably. Idempotent. Throws `DIGEST_MISMATCH` when the bytes are not the digest's. */
   write(digest: Digest, bytes: Uint8Array): Promise<void>;
@@ -28,8 +30,13 @@ export interface BlobStore {
    * @returns undefined when the blob is there (by then).
    */
   ingest(blob: BlobKey, options?: { readonly signal?: AbortSignal }): Promise<Ingest | undefined>;
-  /** Removes a blob that turned out to be damaged. Idempotent; readers that have it open keep it. */
-  discard(digest: Digest): Promise<void>;
+  /**
+   * Removes a blob if its bytes are damaged, for whoever met content that cannot be right.
+   *
+   * @returns True when it was damaged and is gone: pull again. False when the bytes have their digest, or
+   *   are not there: then the image itself is wrong. Readers that have the blob open keep it.
+   */
+  discard(digest: Digest): Promise<boolean>;
   /** The descriptor that a name was last bound to. */
   findRef(name: string): Promise<Descriptor | undefined>;
   /** Binds a name to a descriptor whose bytes are in the store. Readers see the old binding or the new one. */
@@ -56,7 +63,8 @@ export interface Ingest extends AsyncDisposable {
   /** Throws everything away and begins with a new, empty file under a new `path`. */
   restart(): Promise<void>;
   /**
-   * Checks size and digest, makes the blob durable and moves it to its final name.
+   * Checks size and digest, syncs the bytes, moves them to the blob's final name and lets other writers go on.
+   * `path` stays good until the ingest is disposed of.
    *
    * @throws {HearthError} `SIZE_MISMATCH`, `DIGEST_MISMATCH`; the bytes are removed then.
    */

@@ -1,4 +1,5 @@
 export type { BlobKey, BlobStore, Ingest, Lease } from './blob-store.js';
+export { type ChosenManifest, chooseManifest, type DocumentReader } from './choose.js';
 export { type ImageConfig, parseImageConfig } from './config.js';
 export { type Descriptor, encodeDescriptor, readDescriptor } from './descriptor.js';
 export {
@@ -12,6 +13,7 @@ export {
   parseDigest,
 } from './digest.js';
 export type { Image, ImageLayer } from './image.js';
+export { assertConfigFits, assertImageManifest, configPlatform, configSuits } from './image-parts.js';
 export {
   assertManifestSize,
   type Document,
