@@ -4,7 +4,7 @@ import { errnoOf, fileError, HearthError } from '../errors/index.js';
 export function diskError(error: unknown, path: string): unknown {
   const coded = fileError(error, path);
   const errno = errnoOf(coded);
-  if (errno === undefined) return coded;
+  if (errno === undefined || !/^E[A-Z0-9]+$/.test(errno)) return coded;
   return new HearthError('FILE_UNREADABLE', `cannot work on ${path} (${errno})`, {
     hint: 'Check that the path is what its name says (a directory, a disk) and that its file system is healthy.',
     details: { path, errno },

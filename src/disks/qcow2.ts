@@ -82,7 +82,7 @@ export function encodeQcow2Overlay(
       },
     );
   }
-  const sizeBytes = Math.ceil(virtualSizeBytes / SECTOR_BYTES) * SECTOR_BYTES;
+  const sizeBytes = wholeSectors(virtualSizeBytes);
   const bytesPerL1Cluster = addressedBytes(CLUSTER_BYTES / TABLE_ENTRY_BYTES, CLUSTER_BITS);
   const l1Clusters = Math.max(1, Math.ceil(sizeBytes / bytesPerL1Cluster));
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || l1Clusters * CLUSTER_BYTES > MAX_L1_BYTES) {
@@ -161,8 +161,13 @@ export function parseQcow2Header(bytes: Uint8Array, path: string): Qcow2Header {
 /** The header field for a new virtual size, in whole sectors of 512 bytes. */
 export function encodeVirtualSize(virtualSizeBytes: number): Uint8Array {
   const field = Buffer.alloc(8);
-  field.writeBigUInt64BE(BigInt(Math.ceil(virtualSizeBytes / SECTOR_BYTES) * SECTOR_BYTES));
+  field.writeBigUInt64BE(BigInt(wholeSectors(virtualSizeBytes)));
   return field;
+}
+
+/** A qcow2 disk is whole sectors of 512 bytes: the size it has when `sizeBytes` are asked for. */
+export function wholeSectors(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
 function addressedBytes(l1Entries: number, clusterBits: number): number {

@@ -66,10 +66,15 @@ export async function resizeExt4Image(
   if (targetBytes === stats.size) return;
   options.signal?.throwIfAborted();
   await onDisk(path, () => truncate(path, targetBytes));
-  await runResize2fs(path, targetBytes, options);
+  await growFileSystem(path, options);
 }
 
-async function runResize2fs(path: string, targetBytes: number, options: ResizeExt4Options): Promise<void> {
+/**
+ * Grows the file system in the image `path` to the file's length: `resize2fs -f -- path`.
+ *
+ * @throws {HearthError} As {@link resizeExt4Image}.
+ */
+export async function growFileSystem(path: string, options: ResizeExt4Options): Promise<void> {
   const { resize2fsPath = DEFAULT_RESIZE2FS, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
   try {
     await runTool(resize2fsPath, ['-f', '--', path], {
@@ -84,7 +89,7 @@ async function runResize2fs(path: string, targetBytes: number, options: ResizeEx
       const how = exitCode === null ? `was killed by ${killedBy}` : `ended with exit code ${exitCode}`;
       throw new HearthError('RESIZE_FAILED', `${resize2fsPath} on ${path} ${how}: ${stderr}`, {
         hint: 'Look at what resize2fs said; if the image is damaged, build its template again.',
-        details: { path, targetBytes, resize2fsPath, exitCode, signal: killedBy, stderr },
+        details: { path, resize2fsPath, exitCode, signal: killedBy, stderr },
         cause: error,
       });
     }
