@@ -10,6 +10,11 @@ export interface VmDisk {
   readonly path: string;
   readonly format: 'raw' | 'qcow2';
   readonly readOnly: boolean;
+  /**
+   * Nobody needs this disk after a crash of the host: the guest's flushes end in the host's page cache.
+   * Default false: a flush of the guest is a flush of the host. The disk survives a killed VM either way.
+   */
+  readonly disposable?: boolean;
 }
 
 export interface VmSpec {

@@ -1,0 +1,3 @@
+export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
+export { vmExitedError } from './errors.js';
+export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
