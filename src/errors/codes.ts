@@ -47,6 +47,8 @@ export const ERROR_CODES = {
   WHITEOUT_INVALID: 'integrity',
   PATH_ESCAPES_ROOT: 'integrity',
   HARDLINK_TARGET_MISSING: 'integrity',
+  HARDLINK_TARGET_INVALID: 'integrity',
+  SYMLINK_LOOP: 'integrity',
   CONTENT_TOO_LARGE: 'limit',
   ENTRIES_TOO_MANY: 'limit',
 
