@@ -1,0 +1,260 @@
+/** An image becomes a bootable ext4 file that appears under its name only when it is complete and synced. */
+import { createHash, randomBytes } from 'node:crypto';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileError, HearthError } from '../errors/index.js';
+import { syncDirectory } from '../fsx/index.js';
+import {
+  digestAlgorithm,
+  digestOfHash,
+  type Image,
+  type ImageLayer,
+  layerCompression,
+} from '../oci/index.js';
+import { rootfsIdentity } from './identity.js';
+import type { ConvertDurations, ConvertProgress } from './messages.js';
+import { LayerFailure, runPipeline } from './pipeline.js';
+import { digestRootfs, type RootfsDigest } from './rootfs-digest.js';
+
+export interface BuildRootfsOptions {
+  /** Where the finished image goes; a file there is replaced. Its directory must exist. */
+  readonly outputPath: string;
+  /** Size of the image file. Default: a quarter more than the content, at least 1 GiB. */
+  readonly sizeBytes?: number;
+  /** Limit of the merged files' bytes. Default 32 GiB. */
+  readonly maxContentBytes?: number;
+  /** Limit of entries of all layers. Default 1,000,000. */
+  readonly maxEntries?: number;
+  /** Compute the digest of the result. Default false. */
+  readonly digest?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: RootfsProgress) => void;
+}
+
+export interface RootfsProgress {
+  readonly stage: 'layers' | 'finish' | 'sync' | 'digest';
+  readonly layerCount: number;
+  /** Layers read completely; the top layer is read first. */
+  readonly layersDone: number;
+  /** Compressed bytes read, of `compressedTotalBytes`. */
+  readonly compressedBytes: number;
+  readonly compressedTotalBytes: number;
+  /** Decompressed bytes of all layers so far. */
+  readonly uncompressedBytes: number;
+  readonly entryCount: number;
+}
+
+export interface RootfsResult {
+  readonly outputPath: string;
+  /** Size of the image file, holes included. */
+  readonly sizeBytes: number;
+  /** Bytes of blocks that hold file bodies. */
+  readonly contentBytes: number;
+  /** Bytes written to the file. */
+  readonly writtenBytes: number;
+  /** Entries of all layers, with the directories they imply. */
+  readonly entryCount: number;
+  readonly layerCount: number;
+  readonly compressedBytes: number;
+  readonly uncompressedBytes: number;
+  /** Present when it was asked for. */
+  readonly digest?: RootfsDigest;
+  readonly durationsMs: ConvertDurations & {
+    /** Until every blob's size and digest were known to be right, after the conversion. */
+    readonly verify: number;
+    readonly digest: number;
+    readonly total: number;
+  };
+}
+
+const DEFAULT_MAX_CONTENT_BYTES = 32 * 1024 ** 3;
+const DEFAULT_MAX_ENTRIES = 1_000_000;
+/** How long a failed conversion waits to learn whether the blob itself was wrong. */
+const BLAME_TIMEOUT_MS = 30_000;
+/** Errors that a damaged blob can cause. */
+const CONTENT_CODES: ReadonlySet<string> = new Set([
+  'COMPRESSION_INVALID',
+  'DIFF_ID_MISMATCH',
+  'TAR_INVALID',
+  'TAR_TRUNCATED',
+  'SIZE_MISMATCH',
+]);
+
+/**
+ * Builds the root file system of an image: no root, no loop device, no program of the host. The same manifest
+ * and options give the same bytes. When it fails or is aborted nothing is left behind.
+ *
+ * @throws {HearthError} `MANIFEST_INVALID` (no layers), `IMAGE_CONFIG_INVALID` (other diffIDs than layers),
+ *   `MEDIA_TYPE_UNSUPPORTED`, `LAYER_FOREIGN`, `DIGEST_MISMATCH`, `DIFF_ID_MISMATCH`, `COMPRESSION_INVALID`,
+ *   `TAR_INVALID`, `TAR_TRUNCATED`, what merging refuses (docs/layers.md), `CONTENT_TOO_LARGE`,
+ *   `ENTRIES_TOO_MANY`, `ROOTFS_TOO_SMALL` with `details.minimumBytes`, `DISK_FULL`, and what the layers'
+ *   transfer rejects with.
+ */
+export async function buildRootfs(image: Image, options: BuildRootfsOptions): Promise<RootfsResult> {
+  const { outputPath, signal } = options;
+  const startedAt = performance.now();
+  signal?.throwIfAborted();
+  assertConvertible(image);
+  const staging = await createStaging(outputPath);
+  try {
+    const converted = await runPipeline(
+      image,
+      {
+        outputPath: staging,
+        layerCount: image.layers.length,
+        diffIds: image.layers.map((layer) => layer.diffId),
+        maxContentBytes: options.maxContentBytes ?? DEFAULT_MAX_CONTENT_BYTES,
+        maxEntries: options.maxEntries ?? DEFAULT_MAX_ENTRIES,
+        sizeBytes: options.sizeBytes,
+        ...rootfsIdentity(image, options.sizeBytes),
+      },
+      { signal, onProgress: (progress) => options.onProgress?.(progressOf(image, progress)) },
+    );
+    const convertedAt = performance.now();
+    await allVerified(image, signal);
+    const verifiedAt = performance.now();
+    const digest =
+      options.digest === true
+        ? await digestRootfs(staging, signal === undefined ? {} : { signal })
+        : undefined;
+    const digestedAt = performance.now();
+    await rename(staging, outputPath);
+    await syncDirectory(dirname(outputPath));
+    return {
+      ...converted,
+      outputPath,
+      layerCount: image.layers.length,
+      compressedBytes: compressedTotal(image.layers),
+      ...(digest === undefined ? {} : { digest }),
+      durationsMs: {
+        ...converted.durationsMs,
+        verify: verifiedAt - convertedAt,
+        digest: digestedAt - verifiedAt,
+        total: performance.now() - startedAt,
+      },
+    };
+  } catch (error) {
+    await rm(staging, { force: true });
+    throw await explain(error, image, signal);
+  }
+}
+
+/** Everything that can be refused before the first byte of a layer. */
+function assertConvertible(image: Image): void {
+  const layerCount = image.layers.length;
+  const diffIdCount = image.config.rootfs.diffIds.length;
+  const details = { manifestDigest: image.manifestDigest, layerCount, diffIdCount };
+  if (layerCount === 0) {
+    throw new HearthError('MANIFEST_INVALID', `the image ${image.manifestDigest} has no layers`, {
+      hint: 'Use an image with a root file system; one FROM scratch without files cannot be booted.',
+      details,
+    });
+  }
+  if (layerCount !== diffIdCount || image.manifest.layers.length !== layerCount) {
+    const counts = `${layerCount} layers, but its config names ${diffIdCount}`;
+    throw new HearthError('IMAGE_CONFIG_INVALID', `the image ${image.manifestDigest} has ${counts}`, {
+      hint: 'The image is malformed; rebuild it with a current builder.',
+      details,
+    });
+  }
+  for (const layer of image.layers) layerCompression(layer.descriptor.mediaType);
+}
+
+/** A new empty file beside the output, named after this process; those of dead processes are removed. */
+async function createStaging(outputPath: string): Promise<string> {
+  const directory = dirname(outputPath);
+  const prefix = `.${basename(outputPath)}.`;
+  try {
+    for (const name of await readdir(directory)) {
+      const match = name.startsWith(prefix)
+        ? /^(\d+)-[0-9a-f]{12}\.partial$/.exec(name.slice(prefix.length))
+        : null;
+      if (match !== null && !(await isAlive(match[1] ?? '')))
+        await rm(join(directory, name), { force: true });
+    }
+    const staging = join(directory, `${prefix}${process.pid}-${randomBytes(6).toString('hex')}.partial`);
+    const file = await open(staging, 'wx', 0o644);
+    await file.close();
+    return staging;
+  } catch (error) {
+    throw fileError(error, outputPath);
+  }
+}
+
+async function isAlive(pid: string): Promise<boolean> {
+  return (await stat(`/proc/${pid}`).catch(() => undefined)) !== undefined;
+}
+
+async function allVerified(image: Image, signal: AbortSignal | undefined): Promise<void> {
+  const done = Promise.all(image.layers.map((layer) => layer.done));
+  await (signal === undefined ? done : Promise.race([done, rejectedWhenAborted(signal)]));
+}
+
+function rejectedWhenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}
+
+/** A layer that could not be converted because its blob is not what its digest says is reported as that. */
+async function explain(error: unknown, image: Image, signal: AbortSignal | undefined): Promise<unknown> {
+  if (!(error instanceof LayerFailure)) return error;
+  const { failure, layerIndex } = error;
+  const layer = image.layers[layerIndex];
+  if (!HearthError.is(failure) || layer === undefined) return failure;
+  const { digest, sizeBytes } = layer.descriptor;
+  const located = new HearthError(failure.code, failure.message, {
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+    details: { ...failure.details, layerIndex, layerDigest: digest },
+  });
+  if (!CONTENT_CODES.has(failure.code) || signal?.aborted) return located;
+  const timeout = AbortSignal.timeout(BLAME_TIMEOUT_MS);
+  try {
+    await Promise.race([
+      layer.done,
+      rejectedWhenAborted(signal === undefined ? timeout : AbortSignal.any([signal, timeout])),
+    ]);
+    const actual = await hashLayer(layer);
+    if (actual === digest) return located;
+    return new HearthError(
+      'DIGEST_MISMATCH',
+      `the blob of layer ${layerIndex} is damaged: ${actual}, expected ${digest}`,
+      {
+        hint: 'Remove the damaged blob with `hearth cache prune` and pull the image again.',
+        details: { layerIndex, expected: digest, actual, sizeBytes },
+        cause: failure,
+      },
+    );
+  } catch (reason) {
+    return timeout.aborted || signal?.aborted ? located : reason;
+  }
+}
+
+async function hashLayer(layer: ImageLayer): Promise<string> {
+  const algorithm = digestAlgorithm(layer.descriptor.digest);
+  const hash = createHash(algorithm);
+  const file = await open(await layer.open(), 'r');
+  for await (const chunk of file.createReadStream({ highWaterMark: 1024 * 1024 })) hash.update(chunk);
+  return digestOfHash(hash, algorithm);
+}
+
+function compressedTotal(layers: readonly ImageLayer[]): number {
+  return layers.reduce((sum, layer) => sum + layer.descriptor.sizeBytes, 0);
+}
+
+function progressOf(image: Image, progress: ConvertProgress): RootfsProgress {
+  const { stage, layerIndex, layerReadBytes, uncompressedBytes, entryCount } = progress;
+  const total = compressedTotal(image.layers);
+  const above = image.layers.slice(layerIndex + 1);
+  return {
+    stage,
+    layerCount: image.layers.length,
+    layersDone: stage === 'layers' ? above.length : image.layers.length,
+    compressedBytes: stage === 'layers' ? compressedTotal(above) + layerReadBytes : total,
+    compressedTotalBytes: total,
+    uncompressedBytes,
+    entryCount,
+  };
+}

@@ -1,0 +1,14 @@
+export {
+  type BuildRootfsOptions,
+  buildRootfs,
+  type RootfsProgress,
+  type RootfsResult,
+} from './build-rootfs.js';
+export { ROOTFS_FORMAT_VERSION } from './identity.js';
+export {
+  digestRootfs,
+  parseRootfsDigest,
+  type RootfsDigest,
+  type RootfsDigestOptions,
+  verifyRootfs,
+} from './rootfs-digest.js';
