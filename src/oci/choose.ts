@@ -7,7 +7,13 @@ import { parseImageConfig } from './config.js';
 import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 import { configPlatform, configSuits } from './image-parts.js';
-import { type Document, type Manifest, parseDocument, platformCandidates } from './manifest.js';
+import {
+  assertManifestSize,
+  type Document,
+  type Manifest,
+  parseDocument,
+  platformCandidates,
+} from './manifest.js';
 import { MEDIA_TYPES } from './media-types.js';
 import { formatPlatform, type Platform } from './platform.js';
 
@@ -99,6 +105,7 @@ async function platformOf({ config }: Manifest, walk: Walk): Promise<Platform | 
   if (config.mediaType !== MEDIA_TYPES.ociConfig && config.mediaType !== MEDIA_TYPES.dockerConfig) {
     return walk.wanted;
   }
+  assertManifestSize(config.sizeBytes, 'the image config');
   const parsed = parseImageConfig(await walk.reader.readConfig(config));
   const platform = configPlatform(parsed);
   if (configSuits(parsed, walk.wanted)) return platform ?? walk.wanted;

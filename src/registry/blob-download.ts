@@ -1,0 +1,203 @@
+/** Blobs on their way into the store, as layers that can be read while they arrive. */
+import { HearthError } from '../errors/index.js';
+import type { BlobStore, Descriptor, Digest, ImageLayer, Ingest } from '../oci/index.js';
+import { offline } from './documents.js';
+import type { Sources } from './sources.js';
+import { transferBlob } from './transfer.js';
+
+export interface BlobProgress {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Bytes in the file by now, also those of earlier attempts. */
+  readonly receivedBytes: number;
+  readonly state: 'waiting' | 'fetching' | 'done' | 'cached';
+}
+
+export interface DownloadContext {
+  readonly store: BlobStore;
+  readonly sources: Sources;
+  /** The reference, for messages. */
+  readonly name: string;
+  readonly offline: boolean;
+  /** Whether blobs that are in the store are hashed. */
+  readonly verify: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: BlobProgress) => void;
+}
+
+/** How long a finished file can still be opened under the name it had while it grew. */
+const LINGER_MS = 60_000;
+
+/** One blob: fetched at most once, however many layers have its digest. */
+export class BlobDownload {
+  readonly descriptor: Descriptor;
+  readonly done: Promise<void>;
+  readonly #context: DownloadContext;
+  readonly #waiters = new Set<() => void>();
+  #ingest: Ingest | undefined;
+  #availableBytes = 0;
+  #isDone = false;
+  #failure: { readonly error: unknown } | undefined;
+  #isExposed = false;
+  #linger: NodeJS.Timeout | undefined;
+
+  /** @param turn Resolves when this blob may start; the function it resolves to ends the turn. */
+  constructor(descriptor: Descriptor, context: DownloadContext, turn: () => Promise<() => void>) {
+    this.descriptor = descriptor;
+    this.#context = context;
+    this.done = this.#run(turn);
+    this.done.catch(() => {
+      // Reaches whoever awaits `done` or reads; nobody has to.
+    });
+  }
+
+  /** The path of the growing or finished file. */
+  async open(): Promise<string> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#isDone) return this.#context.store.path(this.descriptor.digest);
+      // What an earlier process left may be damaged; only a fresh file is shown before it has been verified.
+      if (this.#ingest !== undefined && this.#ingest.resumedBytes === 0) {
+        this.#isExposed = true;
+        return this.#ingest.path;
+      }
+      await this.#change();
+    }
+  }
+
+  async available(offset: number): Promise<number> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#isDone) return this.descriptor.sizeBytes;
+      if (this.#availableBytes > offset && this.#ingest?.resumedBytes === 0) return this.#availableBytes;
+      await this.#change();
+    }
+  }
+
+  /** Lets go of the file that was growing. Idempotent. */
+  async close(): Promise<void> {
+    clearTimeout(this.#linger);
+    const ingest = this.#ingest;
+    this.#ingest = undefined;
+    await ingest?.[Symbol.asyncDispose]();
+  }
+
+  async #run(turn: () => Promise<() => void>): Promise<void> {
+    const { store, signal } = this.#context;
+    try {
+      if (await this.#isStored()) return this.#finish('cached');
+      if (this.#context.offline) throw offline(this.#context.name, this.descriptor.digest);
+      this.#report('waiting');
+      const endTurn = await turn();
+      try {
+        signal.throwIfAborted();
+        const ingest = await store.ingest(this.descriptor, { signal });
+        // Another process has brought it in the meantime.
+        if (ingest === undefined) return this.#finish('cached');
+        this.#ingest = ingest;
+        await this.#fill(ingest);
+      } finally {
+        endTurn();
+      }
+      this.#finish('done');
+      // Whoever was given the path of the growing file gets the time to open it.
+      if (this.#isExposed)
+        this.#linger = setTimeout(() => void this.close().catch(() => undefined), LINGER_MS).unref();
+      else await this.close();
+    } catch (error) {
+      this.#failure = { error };
+      this.#notify();
+      await this.close();
+      throw error;
+    }
+  }
+
+  async #isStored(): Promise<boolean> {
+    const { store, signal, verify } = this.#context;
+    if (!(await store.has(this.descriptor))) return false;
+    if (!verify || (await store.verify(this.descriptor, { signal }))) return true;
+    await store.discard(this.descriptor.digest);
+    return false;
+  }
+
+  async #fill(ingest: Ingest): Promise<void> {
+    this.#written(ingest.writtenBytes);
+    try {
+      await this.#transfer(ingest);
+      await ingest.commit();
+    } catch (error) {
+      const isStale = HearthError.is(error) && error.code === 'DIGEST_MISMATCH' && ingest.resumedBytes > 0;
+      if (!isStale) throw error;
+      await ingest.restart();
+      this.#availableBytes = 0;
+      await this.#transfer(ingest);
+      await ingest.commit();
+    }
+  }
+
+  async #transfer(ingest: Ingest): Promise<void> {
+    const { sources, signal } = this.#context;
+    await transferBlob(sources.sessions, this.descriptor, ingest, {
+      limits: sources.limits,
+      signal,
+      onWritten: (writtenBytes) => this.#written(writtenBytes),
+    });
+  }
+
+  #written(writtenBytes: number): void {
+    this.#availableBytes = writtenBytes;
+    this.#report('fetching');
+    this.#notify();
+  }
+
+  #finish(state: 'done' | 'cached'): void {
+    this.#isDone = true;
+    this.#availableBytes = this.descriptor.sizeBytes;
+    this.#report(state);
+    this.#notify();
+  }
+
+  #report(state: BlobProgress['state']): void {
+    const { digest, sizeBytes } = this.descriptor;
+    this.#context.onProgress({ digest, sizeBytes, receivedBytes: this.#availableBytes, state });
+  }
+
+  #notify(): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const wake of waiters) wake();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.add(resolve);
+    });
+  }
+}
+
+/** A layer of an image whose blob a download brings. */
+export class DownloadedLayer implements ImageLayer {
+  readonly diffId: Digest;
+  readonly #download: BlobDownload;
+
+  constructor(diffId: Digest, download: BlobDownload) {
+    this.diffId = diffId;
+    this.#download = download;
+  }
+
+  get descriptor(): Descriptor {
+    return this.#download.descriptor;
+  }
+
+  get done(): Promise<void> {
+    return this.#download.done;
+  }
+
+  open(): Promise<string> {
+    return this.#download.open();
+  }
+
+  available(offset: number): Promise<number> {
+    return this.#download.available(offset);
+  }
+}
