@@ -85,7 +85,11 @@ export function encodeQcow2Overlay(
   const sizeBytes = wholeSectors(virtualSizeBytes);
   const bytesPerL1Cluster = addressedBytes(CLUSTER_BYTES / TABLE_ENTRY_BYTES, CLUSTER_BITS);
   const l1Clusters = Math.max(1, Math.ceil(sizeBytes / bytesPerL1Cluster));
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || l1Clusters * CLUSTER_BYTES > MAX_L1_BYTES) {
+  if (
+    !(virtualSizeBytes >= 0) ||
+    !Number.isSafeInteger(sizeBytes) ||
+    l1Clusters * CLUSTER_BYTES > MAX_L1_BYTES
+  ) {
     throw new HearthError('SIZE_INVALID', `not the size of a qcow2 disk: ${virtualSizeBytes} bytes`, {
       hint: 'Ask for a smaller disk, for example 32G.',
       details: { virtualSizeBytes },
