@@ -4,7 +4,28 @@
  * File bodies come first, in any order and before anything is known about the tree; `finish` then numbers
  * the inodes and writes everything else. The same calls always give the same bytes.
  */
+import { HearthError } from '../errors/index.js';
+import { fileSystemSeed } from './checksum.js';
+import { dataUse } from './data-use.js';
+import { hashStateOf } from './directory-hash.js';
+import { FileDataWriter } from './file-data.js';
+import { BLOCK_BYTES } from './format.js';
+import { FreeSpace, type Runs } from './free-space.js';
+import { writeFronts } from './fronts.js';
+import { writeGroups } from './groups.js';
+import { BlockStage, ImageFile } from './image-file.js';
+import { writeInodeTable } from './inode-table.js';
 import type { Ext4Directory, Ext4FileData, Timestamp } from './node.js';
+import { planForSize } from './plan.js';
+import { encodeSuperblock } from './superblock.js';
+import { numberTree } from './tree.js';
+import { measureTree } from './tree-blocks.js';
+
+const STAGE_BYTES = 4 * 1024 * 1024;
+const INODE_STAGE_BYTES = 1024 * 1024;
+const RESIZE_MAP_BLOCKS = 1;
+const ID_BYTES = 16;
+const MAX_LABEL_BYTES = 16;
 
 export interface Ext4FinishOptions {
   /** 16 bytes. */
@@ -78,6 +99,136 @@ export interface Ext4ImageWriter extends Disposable {
  *   empty regular file open for writing, which stays the caller's.
  * @throws {HearthError} see `fileError`.
  */
-export function createExt4Image(_file: string | number): Ext4ImageWriter {
-  throw new Error('in the making');
+export function createExt4Image(file: string | number): Ext4ImageWriter {
+  return new ImageWriter(file);
+}
+
+class ImageWriter implements Ext4ImageWriter {
+  readonly #image: ImageFile;
+  /** File data passes through it first, then everything else. */
+  readonly #buffer = new ArrayBuffer(STAGE_BYTES);
+  readonly #data: FileDataWriter;
+
+  constructor(file: string | number) {
+    this.#image = new ImageFile(file);
+    this.#data = new FileDataWriter(this.#image, this.#buffer);
+  }
+
+  beginFile(): void {
+    this.#data.begin();
+  }
+
+  write(chunk: Uint8Array): void {
+    this.#data.write(chunk);
+  }
+
+  skip(byteCount: number): void {
+    this.#data.skip(byteCount);
+  }
+
+  endFile(): Ext4FileData {
+    return this.#data.end();
+  }
+
+  writeFile(bytes: Uint8Array): Ext4FileData {
+    this.#data.begin();
+    this.#data.write(bytes);
+    return this.#data.end();
+  }
+
+  discard(data: Ext4FileData): void {
+    this.#data.discard(data);
+  }
+
+  finish(root: Ext4Directory, options: Ext4FinishOptions): Ext4Summary {
+    const { uuid, hashSeed, createdAt } = options;
+    const label = new TextEncoder().encode(options.label ?? '');
+    assertOptions(options, label);
+    this.#data.flush();
+
+    const tree = numberTree(root, createdAt);
+    const treeBlocks = measureTree(tree, hashStateOf(hashSeed));
+    const dataEndBlock = this.#data.endBlock;
+    const { contentBlocks, unused } = dataUse(tree, dataEndBlock);
+    const { plan, sizeBytes } = planForSize(options.sizeBytes, {
+      dataEndBlock,
+      contentBlocks,
+      treeBlocks: treeBlocks.blockCount + RESIZE_MAP_BLOCKS,
+      lastInode: tree.lastInode,
+    });
+
+    this.#image.setSize(sizeBytes);
+    const stage = new BlockStage(this.#image, this.#buffer);
+    const table = writeInodeTable({
+      tree,
+      treeBlocks,
+      plan,
+      uuid,
+      createdAt,
+      inodeStage: new BlockStage(this.#image, new ArrayBuffer(INODE_STAGE_BYTES)),
+      contentStage: stage,
+    });
+    const { descriptors, freeBlockCount } = writeGroups(stage, {
+      plan,
+      free: joinFree(plan.free, [...unused, ...table.unused]),
+      lastInode: tree.lastInode,
+      directories: table.directories,
+      seed: fileSystemSeed(uuid),
+    });
+    const { geometry } = plan;
+    const inodeCount = geometry.inodesPerGroup * geometry.groupCount;
+    const freeInodeCount = inodeCount - tree.lastInode;
+    const superblock = encodeSuperblock({
+      geometry,
+      freeBlockCount,
+      freeInodeCount,
+      uuid,
+      hashSeed,
+      label,
+      createdSeconds: createdAt.seconds,
+      journalMap: table.journalMap,
+      journalBytes: table.journalBytes,
+    });
+    writeFronts(stage, geometry, superblock, descriptors);
+    return {
+      sizeBytes,
+      blockCount: geometry.blockCount,
+      freeBlockCount,
+      inodeCount,
+      freeInodeCount,
+      contentBytes: contentBlocks * BLOCK_BYTES,
+      writtenBytes: this.#image.writtenBytes,
+    };
+  }
+
+  close(): void {
+    this.#image.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** All free runs in ascending order, of which `more` are block and count by turns, in any order. */
+function joinFree(free: FreeSpace, more: Runs): FreeSpace {
+  const runs: (readonly [start: number, end: number])[] = [...free.runs()];
+  for (let i = 0; i < more.length; i += 2) {
+    const start = more[i] ?? 0;
+    runs.push([start, start + (more[i + 1] ?? 0)]);
+  }
+  runs.sort(([a], [b]) => a - b);
+  const joined = new FreeSpace();
+  for (const [start, end] of runs) joined.append(start, end);
+  return joined;
+}
+
+function assertOptions({ uuid, hashSeed, createdAt }: Ext4FinishOptions, label: Uint8Array): void {
+  const lengths = { uuid: uuid.byteLength, hashSeed: hashSeed.byteLength, label: label.byteLength };
+  if (lengths.uuid === ID_BYTES && lengths.hashSeed === ID_BYTES && lengths.label <= MAX_LABEL_BYTES) {
+    if (Number.isInteger(createdAt.seconds)) return;
+  }
+  throw new HearthError('INTERNAL', 'the options of an ext4 image are out of range', {
+    details: { lengths, createdAt },
+  });
 }
