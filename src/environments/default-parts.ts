@@ -1,0 +1,92 @@
+/** The real parts: registry, blob store, converter, kernel store. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type LocalBlobStore, openBlobStore } from '../blobs/index.js';
+import { HearthError } from '../errors/index.js';
+import type { HearthPaths } from '../fsx/index.js';
+import { ensureInitrd, openKernelStore } from '../kernels/index.js';
+import type { Reference } from '../oci/index.js';
+import { fetchArtifact, pullImage, type RegistryOptions } from '../registry/index.js';
+import { buildRootfs } from '../rootfs/index.js';
+import type { EnvironmentParts, PulledContent, PullOptions } from './parts.js';
+
+/** What a user may choose about registries; see `registry/`. */
+export type RegistryChoices = Omit<RegistryOptions, 'signal'>;
+
+/** Name in the throw-away kernel store that given kernel files are imported into. */
+const IMPORTED_KERNEL = 'imported';
+
+/** Where the blob store of these paths lies. */
+export function blobsDirectory(paths: HearthPaths): string {
+  return join(paths.cache, 'blobs');
+}
+
+export function defaultParts(paths: HearthPaths, registry: RegistryChoices = {}): EnvironmentParts {
+  let blobs: Promise<LocalBlobStore> | undefined;
+  const openBlobs = (): Promise<LocalBlobStore> => {
+    blobs ??= openBlobStore(blobsDirectory(paths));
+    return blobs;
+  };
+  return {
+    pull: async (reference, options) => await pull(reference, options, await openBlobs(), registry),
+    buildRootfs: async (image, options) => {
+      const { onProgress, ...rest } = options;
+      const result = await buildRootfs(image, {
+        ...rest,
+        digest: true,
+        onProgress: ({ compressedBytes, compressedTotalBytes }) =>
+          onProgress?.(compressedBytes, compressedTotalBytes),
+      });
+      return { digest: result.digest };
+    },
+    kernels: openKernelStore(join(paths.data, 'kernels')),
+    importKernel: async (directory, options) => {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      return await openKernelStore(directory).import(IMPORTED_KERNEL, options);
+    },
+    ensureInitrd,
+  };
+}
+
+async function pull(
+  reference: Reference,
+  options: PullOptions,
+  blobs: LocalBlobStore,
+  registry: RegistryChoices,
+): Promise<PulledContent> {
+  const received = new Map<string, { readonly receivedBytes: number; readonly sizeBytes: number }>();
+  const pullOptions = {
+    ...registry,
+    blobs,
+    platform: options.platform,
+    offline: options.offline,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    onProgress: (blob: { digest: string; receivedBytes: number; sizeBytes: number }) => {
+      received.set(blob.digest, blob);
+      let doneBytes = 0;
+      let totalBytes = 0;
+      for (const { receivedBytes, sizeBytes } of received.values()) {
+        doneBytes += receivedBytes;
+        totalBytes += sizeBytes;
+      }
+      options.onProgress?.(doneBytes, totalBytes);
+    },
+  };
+  try {
+    const image = await pullImage(reference, pullOptions);
+    return { kind: 'image', image, [Symbol.asyncDispose]: () => image[Symbol.asyncDispose]() };
+  } catch (error) {
+    if (!HearthError.is(error) || !('artifactType' in error.details)) throw error;
+    // Not an image: it may be an artifact with finished boot files in its layers.
+    const artifact = await fetchArtifact(reference, pullOptions);
+    const { manifestDigest, manifest, indexDigest } = artifact;
+    return {
+      kind: 'artifact',
+      manifestDigest,
+      manifest,
+      ...(indexDigest === undefined ? {} : { indexDigest }),
+      layers: artifact.blobs,
+      [Symbol.asyncDispose]: () => artifact[Symbol.asyncDispose](),
+    };
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * `environment.json`: what is installed in a directory and where it came from. Only this file knows its form.
+ *
+ * Required are the six fields that every writer has written (`catalog_version`, `name`, `version`, `source`,
+ * `source_digest`, `installed_at`); the rest has been added since and is absent in old installs. It holds no
+ * paths: the artifacts of an install have fixed names in its own directory.
+ */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { errnoOf, HearthError } from '../errors/index.js';
+import { readFileBounded } from '../fsx/index.js';
+import { isEnvironmentName, isEnvironmentVersion } from './names.js';
+
+export const MANIFEST_FILE = 'environment.json';
+export const ROOTFS_FILE = 'rootfs.ext4';
+export const KERNEL_FILE = 'vmlinux';
+export const INITRD_FILE = 'initrd';
+/** Modules of the kernel, paths as below /lib/modules/<release>. */
+export const MODULES_DIRECTORY = 'modules';
+/** The record of the kernel bundle that the kernel and modules were taken from. */
+export const KERNEL_RECORD_FILE = 'kernel.json';
+
+const MANIFEST_SCHEMA = 1;
+const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
+
+const digest = z.string().regex(/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/);
+/** Of a file: also the digest of root file systems, see `rootfs/`. */
+const fileDigest = z.string().regex(/^sha256(?:-4m)?:[0-9a-f]{64}$/);
+const sizeBytes = z.int().min(0);
+
+const artifactSchema = z.object({
+  digest: fileDigest,
+  size_bytes: sizeBytes,
+  /** Modification time in ns since 1970, decimal; a file with another one is hashed before it is believed. */
+  mtime_ns: z.string().regex(/^-?\d{1,20}$/),
+});
+
+const manifestSchema = z.object({
+  schema_version: z.literal(MANIFEST_SCHEMA).default(MANIFEST_SCHEMA),
+  catalog_version: z.string(),
+  name: z.string().refine(isEnvironmentName),
+  version: z.string().refine(isEnvironmentVersion),
+  source: z.string(),
+  source_digest: digest.nullable(),
+  installed_at: z.union([z.string(), z.number()]),
+  platform: z.string().optional(),
+  /** catalog: the catalog says what it is · reference: from an image that the user named · registered: from the user's files. */
+  origin: z.enum(['catalog', 'reference', 'registered']).default('catalog'),
+  /** Canonical reference that was asked for, and its own text is no promise of what it names today. */
+  reference: z.string().nullable().default(null),
+  /** Of several installs of one name the one with the highest number is current. */
+  generation: z.int().min(0).default(0),
+  writer_version: z.string().nullable().default(null),
+  /** Size of the rootfs that was asked for; null when it was left to hearth. */
+  requested_size_bytes: sizeBytes.nullable().default(null),
+  provenance: z
+    .object({
+      index_digest: digest.nullable().default(null),
+      manifest_digest: digest.nullable().default(null),
+      config_digest: digest.nullable().default(null),
+      layers: z.array(z.object({ digest, diff_id: digest.nullable(), size_bytes: sizeBytes })).default([]),
+    })
+    .prefault({}),
+  /** By file name in the install directory. */
+  artifacts: z.record(z.string().max(4096), artifactSchema).default({}),
+  kernel: z
+    .object({ name: z.string().nullable(), release: z.string().nullable(), digest: digest.nullable() })
+    .nullable()
+    .default(null),
+  /** Digest of the guest agent that the initrd was packed with; null when the initrd is not ours. */
+  agent_digest: digest.nullable().default(null),
+  image_config: z
+    .object({
+      Env: z.array(z.string()).default([]),
+      WorkingDir: z.string().default(''),
+      User: z.string().default(''),
+      Entrypoint: z.array(z.string()).default([]),
+      Cmd: z.array(z.string()).default([]),
+    })
+    .prefault({}),
+  skipped_sources: z
+    .array(z.object({ source: z.string(), code: z.string(), reason: z.string() }))
+    .default([]),
+});
+
+export type InstallManifest = z.output<typeof manifestSchema>;
+export type InstalledArtifact = z.output<typeof artifactSchema>;
+/** How to run the image: the part of its config that a guest needs. */
+export type EnvironmentImageConfig = InstallManifest['image_config'];
+export type Provenance = InstallManifest['provenance'];
+
+/** An image config that says nothing. */
+export const EMPTY_IMAGE_CONFIG: EnvironmentImageConfig = {
+  Env: [],
+  WorkingDir: '',
+  User: '',
+  Entrypoint: [],
+  Cmd: [],
+};
+
+export type ManifestReading =
+  | { readonly ok: true; readonly manifest: InstallManifest }
+  /** `missing`: there is no such file; `invalid`: it is not a manifest that this version understands. */
+  | { readonly ok: false; readonly problem: 'missing' | 'invalid'; readonly reason: string };
+
+/** Reads the manifest of an install directory; what is wrong with it is a result, not an error. */
+export async function readInstallManifest(directory: string): Promise<ManifestReading> {
+  let text: string;
+  try {
+    text = (await readFileBounded(join(directory, MANIFEST_FILE), MAX_MANIFEST_BYTES)).toString('utf8');
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') {
+      return { ok: false, problem: 'missing', reason: `there is no ${MANIFEST_FILE}` };
+    }
+    const reason = HearthError.is(error)
+      ? error.message
+      : `${MANIFEST_FILE} cannot be read (${errno ?? 'error'})`;
+    return { ok: false, problem: 'invalid', reason };
+  }
+  return parseInstallManifest(text);
+}
+
+export function parseInstallManifest(text: string): ManifestReading {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: 'invalid', reason: `${MANIFEST_FILE} is not JSON` };
+  }
+  const result = manifestSchema.safeParse(document);
+  if (result.success) return { ok: true, manifest: result.data };
+  const issue = result.error.issues[0];
+  const field = issue?.path.map(String).join('.') ?? '';
+  const newer = field === 'schema_version' ? ' (written by another version of hearth)' : '';
+  return {
+    ok: false,
+    problem: 'invalid',
+    reason: `${MANIFEST_FILE}: ${field === '' ? '' : `${field}: `}${issue?.message ?? 'not a manifest'}${newer}`,
+  };
+}
+
+/** The bytes of `environment.json`. */
+export function encodeInstallManifest(manifest: InstallManifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
