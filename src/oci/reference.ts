@@ -81,9 +81,9 @@ export function parseReference(text: string): Reference {
 function splitName(text: string, name: string): { registry: string; repository: string } {
   const slash = name.indexOf('/');
   const first = slash === -1 ? '' : name.slice(0, slash);
-  // Docker's rule: the first part is a registry when it could not be a repository's part.
-  const isRegistry =
-    slash !== -1 && (/[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase());
+  // Docker's rule: the first part is a registry when it could not be a repository's part. Docker also takes a bare
+  // word with capitals for a host; its canonical text would be a repository then, so it is refused below.
+  const isRegistry = slash !== -1 && (/[.:]/.test(first) || first.toLowerCase() === 'localhost');
   const registry = isRegistry ? parseRegistry(text, first) : DEFAULT_REGISTRY;
   let repository = isRegistry ? name.slice(slash + 1) : name;
   if (registry === DEFAULT_REGISTRY && !repository.includes('/') && repository !== '') {

@@ -36,6 +36,11 @@ export interface TopDocument {
   readonly document: Document;
 }
 
+export interface ResolvedDocument extends TopDocument {
+  /** Resolves when the store knows what the name is bound to. Others need not wait for it, but who ends should. */
+  readonly bound: Promise<void>;
+}
+
 interface FetchedDocument extends TopDocument {
   readonly bytes: Uint8Array;
 }
@@ -56,13 +61,13 @@ export async function resolveDocument(
   store: BlobStore | undefined,
   sources: Sources,
   options: DocumentOptions,
-): Promise<TopDocument> {
+): Promise<ResolvedDocument> {
   const { digest } = reference;
+  const nothing = Promise.resolve();
   if (digest !== undefined) {
-    return (
-      (await readStored(store, digest)) ??
-      (await fetchAndStore(digest, digest, reference, store, sources, options))
-    );
+    const stored = await readStored(store, digest);
+    const top = stored ?? (await fetchAndStore(digest, digest, reference, store, sources, options));
+    return { ...top, bound: nothing };
   }
   const name = formatReference(reference);
   const bound = await store?.findRef(name);

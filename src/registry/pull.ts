@@ -116,7 +116,9 @@ async function pull<T>(
   options.signal?.throwIfAborted();
   const pulling = new Pulling(typeof reference === 'string' ? parseReference(reference) : reference, options);
   try {
-    return await start(pulling, await pulling.choose());
+    const started = await start(pulling, await pulling.choose());
+    await pulling.bound;
+    return started;
   } catch (error) {
     await pulling.end(error);
     throw error;
@@ -130,6 +132,7 @@ class Pulling {
   readonly #options: PullOptions;
   readonly #sources: Sources;
   readonly #lease: Promise<Lease>;
+  #bound = Promise.resolve();
 
   constructor(reference: Reference, options: PullOptions) {
     this.#reference = reference;
@@ -150,15 +153,21 @@ class Pulling {
     this.downloads = new Downloads(context, this.#sources.limits.maxTransfers, options.signal);
   }
 
+  /** Resolves when the store knows what the reference's tag is bound to. */
+  get bound(): Promise<void> {
+    return this.#bound;
+  }
+
   async choose(): Promise<ChosenManifest> {
     const { blobs, platform = DEFAULT_PLATFORM } = this.#options;
     await this.#lease;
-    const { descriptor, document } = await resolveDocument(
+    const { descriptor, document, bound } = await resolveDocument(
       this.#reference,
       blobs,
       this.#sources,
       this.#options,
     );
+    this.#bound = bound;
     return chooseManifest({ document, digest: descriptor.digest }, platform, {
       readDocument: (child) => readDocument(child, this.#reference, blobs, this.#sources, this.#options),
       readConfig: (config) => this.readConfig(config),

@@ -40,8 +40,8 @@ export async function resolveReference(
   const parsed = typeof reference === 'string' ? parseReference(reference) : reference;
   const { blobs, platform = DEFAULT_PLATFORM, signal } = options;
   await using sources = new Sources(parsed, options);
-  const { descriptor, document } = await resolveDocument(parsed, blobs, sources, options);
-  return chooseManifest({ document, digest: descriptor.digest }, platform, {
+  const { descriptor, document, bound } = await resolveDocument(parsed, blobs, sources, options);
+  const chosen = await chooseManifest({ document, digest: descriptor.digest }, platform, {
     readDocument: (child) => readDocument(child, parsed, blobs, sources, options),
     readConfig: async (config) => {
       const stored = await blobs?.read(config.digest, config.sizeBytes);
@@ -50,6 +50,8 @@ export async function resolveReference(
       return sources.any(signal, (session, bounded) => fetchSmallBlob(session, config, bounded));
     },
   });
+  await bound;
+  return chosen;
 }
 
 async function fetchSmallBlob(session: Session, blob: Descriptor, signal: AbortSignal): Promise<Uint8Array> {
