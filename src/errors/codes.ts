@@ -124,6 +124,38 @@ export const ERROR_CODES = {
   VM_SNAPSHOT_INVALID: 'integrity',
   VM_SNAPSHOT_INCOMPATIBLE: 'unsupported',
 
+  // Guest agent and its channel
+  FRAME_TOO_LARGE: 'limit',
+  AGENT_PROTOCOL_INVALID: 'integrity',
+  AGENT_GENERATION_UNSUPPORTED: 'unsupported',
+  AGENT_DISCONNECTED: 'unavailable',
+  AGENT_TIMEOUT: 'timeout',
+  AGENT_BOOT_FAILED: 'unavailable',
+  AGENT_BUSY: 'limit',
+  AGENT_REQUEST_FAILED: 'unavailable',
+  AGENT_REQUEST_UNSUPPORTED: 'unsupported',
+  EXEC_NOT_FOUND: 'notFound',
+  EXEC_NOT_EXECUTABLE: 'denied',
+  EXEC_USER_UNKNOWN: 'notFound',
+  EXEC_CWD_INVALID: 'notFound',
+  EXEC_LIMIT_INVALID: 'usage',
+  EXEC_FAILED: 'unavailable',
+  EXEC_UNKNOWN: 'notFound',
+  EXEC_CONFLICT: 'conflict',
+  GUEST_FILE_NOT_FOUND: 'notFound',
+  GUEST_FILE_EXISTS: 'conflict',
+  GUEST_FILE_DENIED: 'denied',
+  GUEST_FILE_INVALID: 'usage',
+  GUEST_DISK_FULL: 'limit',
+  GUEST_CONNECT_REFUSED: 'unavailable',
+
+  // Network: egress and published ports
+  HOST_PATTERN_INVALID: 'usage',
+  PORT_SPEC_INVALID: 'usage',
+  PORT_IN_USE: 'conflict',
+  PORT_DENIED: 'denied',
+  PORT_ADDRESS_UNAVAILABLE: 'usage',
+
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorKind>;
 

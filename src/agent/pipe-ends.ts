@@ -1,0 +1,163 @@
+/**
+ * The host's ends of a stream's byte channels as Node streams, with credit:
+ * nothing piles up beyond the window that was granted.
+ */
+import { Readable, Writable } from 'node:stream';
+import { MAX_DATA_BYTES } from '../protocol/index.js';
+import { protocolError } from './errors.js';
+
+/** So many small pieces are joined into one: a piece costs more than its bytes. */
+const MAX_PIECES = 256;
+const READABLE_BUFFER_BYTES = 16 * 1024;
+
+/** Bytes from the guest. Holds at most the window plus 16 KiB, however small the pieces are. */
+export class Inbound {
+  readonly readable: Readable;
+  readonly #windowBytes: number;
+  readonly #grant: (bytes: number) => void;
+  #pieces: Uint8Array[] = [];
+  /** What the guest may still send. */
+  #creditBytes: number;
+  /** What was read and has not been granted again. */
+  #consumedBytes = 0;
+  #wanted = false;
+  #ended = false;
+
+  constructor(windowBytes: number, grant: (bytes: number) => void) {
+    this.#windowBytes = windowBytes;
+    this.#creditBytes = windowBytes;
+    this.#grant = grant;
+    this.readable = new Readable({
+      highWaterMark: READABLE_BUFFER_BYTES,
+      read: () => {
+        this.#wanted = true;
+        this.#deliver();
+      },
+      destroy: (error, callback) => {
+        for (const piece of this.#pieces) this.#consume(piece.byteLength);
+        this.#pieces = [];
+        callback(error);
+      },
+    });
+    // The failure of a stream that nobody reads is told by the call it belongs to.
+    this.readable.on('error', () => {});
+  }
+
+  /** Takes a data message; an empty one is the end. Throws when the guest sends more than it may. */
+  data(payload: Uint8Array): void {
+    if (this.#ended) throw protocolError('data after the end of its channel');
+    if (payload.byteLength === 0) {
+      this.end();
+      return;
+    }
+    if (payload.byteLength > this.#creditBytes) {
+      throw protocolError('more data than was granted', {
+        lengthBytes: payload.byteLength,
+        grantedBytes: this.#creditBytes,
+      });
+    }
+    this.#creditBytes -= payload.byteLength;
+    if (this.readable.destroyed) {
+      this.#consume(payload.byteLength);
+      return;
+    }
+    this.#pieces.push(payload);
+    if (this.#pieces.length > MAX_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
+    this.#deliver();
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#deliver();
+  }
+
+  fail(error: Error): void {
+    if (!this.#ended) this.readable.destroy(error);
+  }
+
+  #deliver(): void {
+    if (!this.#wanted || this.readable.destroyed) return;
+    while (this.#wanted) {
+      const piece = this.#pieces.shift();
+      if (piece === undefined) {
+        if (this.#ended) {
+          this.#wanted = false;
+          this.readable.push(null);
+        }
+        return;
+      }
+      this.#wanted = this.readable.push(piece);
+      this.#consume(piece.byteLength);
+    }
+  }
+
+  #consume(lengthBytes: number): void {
+    this.#consumedBytes += lengthBytes;
+    if (this.#ended || this.#consumedBytes * 2 < this.#windowBytes) return;
+    this.#creditBytes += this.#consumedBytes;
+    this.#grant(this.#consumedBytes);
+    this.#consumedBytes = 0;
+  }
+}
+
+/** Bytes to the guest. Holds what the caller has written until the guest grants it. */
+export class Outbound {
+  readonly writable: Writable;
+  readonly #send: (data: Uint8Array) => void;
+  #creditBytes: number;
+  #rest: Uint8Array | undefined;
+  #done: (() => void) | undefined;
+  #peerClosed = false;
+
+  constructor(windowBytes: number, send: (data: Uint8Array) => void) {
+    this.#creditBytes = windowBytes;
+    this.#send = send;
+    this.writable = new Writable({
+      write: (chunk: Buffer, _encoding, callback) => {
+        this.#rest = chunk;
+        this.#done = callback;
+        this.#pump();
+      },
+      final: (callback) => {
+        if (!this.#peerClosed) this.#send(new Uint8Array());
+        callback();
+      },
+    });
+    this.writable.on('error', () => {});
+  }
+
+  grant(bytes: number): void {
+    if (this.#creditBytes + bytes > Number.MAX_SAFE_INTEGER) throw protocolError('window overflow');
+    this.#creditBytes += bytes;
+    this.#pump();
+  }
+
+  /** Nobody in the guest reads any more: what is written from now on goes nowhere, as with a closed pipe. */
+  close(): void {
+    this.#peerClosed = true;
+    this.#pump();
+  }
+
+  fail(error: Error): void {
+    this.#peerClosed = true;
+    this.writable.destroy(error);
+  }
+
+  #pump(): void {
+    while (this.#rest !== undefined) {
+      if (this.#peerClosed || this.#rest.byteLength === 0) {
+        this.#rest = undefined;
+        break;
+      }
+      const lengthBytes = Math.min(this.#rest.byteLength, this.#creditBytes, MAX_DATA_BYTES);
+      if (lengthBytes === 0) return;
+      this.#creditBytes -= lengthBytes;
+      this.#send(this.#rest.subarray(0, lengthBytes));
+      this.#rest = this.#rest.subarray(lengthBytes);
+    }
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+}
