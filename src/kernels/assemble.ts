@@ -20,11 +20,11 @@ import { extractVmlinux, kernelRelease } from './vmlinux.js';
 const MAX_KERNEL_BYTES = 1024 * 1024 * 1024;
 
 /** What a guest cannot do without: its disk, its agent's channel. */
-const REQUIRED_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_console', 'ext4'];
+const REQUIRED_MODULES = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'ext4'];
 
 /** What some guests use: other transports, entropy, network, memory, channels and file systems. */
 const OPTIONAL_MODULES = [
-  ...['virtio_mmio', 'virtio_rng', 'virtio_net', 'virtio_balloon', 'virtio_mem'],
+  ...['virtio_pci', 'virtio_rng', 'virtio_net', 'virtio_balloon', 'virtio_mem'],
   ...['vmw_vsock_virtio_transport', 'overlay', 'fuse', 'virtiofs', 'erofs', 'squashfs', 'pvpanic_pci'],
   ...['loop', 'tun', 'veth', 'bridge', 'dummy', 'af_packet', 'crc32c_intel'],
 ];

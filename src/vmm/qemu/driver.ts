@@ -6,6 +6,7 @@ import { ConsoleLog } from '../console-log.js';
 import type { Vm, VmDriver, VmExit, VmSpec } from '../driver.js';
 import { exitError } from '../errors.js';
 import { findExecutable } from '../executable.js';
+import { hostTscKhz } from '../host-tsc.js';
 import { assertSpec } from '../spec.js';
 import { startVmmProcess, type VmmProcess } from '../vmm-process.js';
 import { qemuArguments } from './command-line.js';
@@ -39,13 +40,14 @@ async function startVm(binary: string, spec: VmSpec, signal: AbortSignal | undef
   assertSpec(spec);
   const command = await locate(binary);
   const descriptor = (number: number) => ({ kind: 'descriptor', descriptor: number }) as const;
+  const endpoints = {
+    control: descriptor(CONTROL_FD),
+    agent: descriptor(AGENT_FD),
+    console: descriptor(CONSOLE_FD),
+  };
   const vmm = await startVmmProcess({
     command,
-    args: qemuArguments(spec, {
-      control: descriptor(CONTROL_FD),
-      agent: descriptor(AGENT_FD),
-      console: descriptor(CONSOLE_FD),
-    }),
+    args: qemuArguments(spec, endpoints, { tscKhz: await hostTscKhz() }),
     directory: spec.directory,
     socketCount: 3,
   });
