@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DEFAULT_PLATFORM, formatReference, type Platform, parseReference } from '../oci/index.js';
 import type { CatalogEntry, CatalogSource } from './catalog-schema.js';
 import type { StoreContext } from './context.js';
-import type { SourceAttempt } from './installer.js';
+import type { SourceAttempt } from './source.js';
 import { obtainArchive } from './sources/archive.js';
 import { DEBIAN_PACKAGES_LABEL, obtainDebianPackages } from './sources/debian-packages.js';
 import { convertImage, obtainOci } from './sources/oci.js';
@@ -29,6 +29,7 @@ export function attemptOf(source: CatalogSource, context: StoreContext, platform
     case 'profile':
       return {
         label: PROFILE_SOURCE_LABEL,
+        isExpected: false,
         obtain: (request) =>
           obtainProfile(join(context.profilesDirectory, source.profile), source.digest, request),
       };

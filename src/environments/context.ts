@@ -1,6 +1,6 @@
 /** What the operations of an environment store share. */
 import type { Catalog } from './catalog.js';
-import type { InstallerContext } from './installer.js';
+import type { InstallerContext } from './install-plan.js';
 import type { EnvironmentLayout } from './layout.js';
 import type { EnvironmentParts } from './parts.js';
 

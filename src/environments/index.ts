@@ -27,7 +27,7 @@ export type {
   OperationOptions,
   SkippedSource,
 } from './progress.js';
-export type { PullEnvironmentOptions } from './puller.js';
+export type { PullEnvironmentOptions } from './pull-options.js';
 export type { RegisterOptions } from './register.js';
 export {
   type EnvironmentStore,

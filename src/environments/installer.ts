@@ -9,12 +9,12 @@ import { publishDirectory, syncDirectory, writeFileAtomic } from '../fsx/index.j
 import type { KernelBundle } from '../kernels/index.js';
 import {
   type BootArtifactsRequest,
-  type BootParts,
   completeBroughtKernel,
   type PlacedBoot,
   placeBundle,
   placeKernelFiles,
 } from './boot-artifacts.js';
+import { gather } from './gather.js';
 import {
   encodeInstallManifest,
   INITRD_FILE,
@@ -24,53 +24,10 @@ import {
   MANIFEST_FILE,
   ROOTFS_FILE,
 } from './install-manifest.js';
-import type { KernelInputs } from './kernel-inputs.js';
+import type { InstallerContext, InstallPlan } from './install-plan.js';
 import type { EnvironmentLayout } from './layout.js';
-import type { OnEnvironmentProgress, SkippedSource } from './progress.js';
-import type { ObtainedArtifacts, SourceRequest } from './source.js';
+import type { ObtainedArtifacts } from './source.js';
 import { hashFile, hashRootfs } from './validity.js';
-
-/** One way to get an environment. */
-export interface SourceAttempt {
-  /** For messages: `oci docker.io/library/debian:12`. */
-  readonly label: string;
-  obtain(request: SourceRequest): Promise<ObtainedArtifacts>;
-}
-
-export interface InstallPlan {
-  readonly name: string;
-  readonly version: string;
-  readonly origin: InstallManifest['origin'];
-  readonly reference: string | null;
-  readonly generation: number;
-  readonly catalogVersion: string;
-  readonly attempts: readonly SourceAttempt[];
-  readonly kernel: KernelInputs;
-  readonly sizeBytes: number | undefined;
-  readonly offline: boolean;
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress: OnEnvironmentProgress | undefined;
-  /** Called before publication; throws when what was made is not what was asked for. */
-  readonly assertWanted?: (manifest: InstallManifest) => void;
-}
-
-export interface InstallerContext {
-  readonly layout: EnvironmentLayout;
-  readonly boot: BootParts;
-  readonly agentPath: string;
-  readonly initrdCacheDirectory: string;
-  readonly writerVersion: string;
-  ensureKernel(name: string, plan: InstallPlan): Promise<KernelBundle>;
-}
-
-/** Errors of a source after which the next one is worth trying: it cannot be had, or not here. */
-const FALL_THROUGH_KINDS: ReadonlySet<string> = new Set([
-  'unavailable',
-  'timeout',
-  'notFound',
-  'unsupported',
-  'denied',
-]);
 
 /**
  * Installs and publishes; an install that was there before under the same name and version is replaced.
@@ -85,10 +42,7 @@ export async function install(plan: InstallPlan, context: InstallerContext): Pro
   try {
     const scratch = join(staging, 'scratch');
     await mkdir(scratch, { mode: 0o700 });
-    // Found first: without a kernel the long work on the rootfs would be for nothing.
-    const bundle =
-      plan.kernel.kind === 'named' ? await context.ensureKernel(plan.kernel.name, plan) : undefined;
-    const { obtained, skipped } = await obtainFromFirst(plan, staging, scratch);
+    const { bundle, obtained, skipped } = await gather(plan, context, staging, scratch);
     report(plan, 'install', obtained.source);
     const boot = await placeBoot(plan, context, { staging, scratch, obtained, bundle });
     await rm(scratch, { recursive: true, force: true });
@@ -129,62 +83,6 @@ export async function install(plan: InstallPlan, context: InstallerContext): Pro
 
 function report(plan: InstallPlan, phase: 'install', source: string): void {
   plan.onProgress?.({ phase, environment: plan.name, source });
-}
-
-async function obtainFromFirst(
-  plan: InstallPlan,
-  staging: string,
-  scratch: string,
-): Promise<{ obtained: ObtainedArtifacts; skipped: SkippedSource[] }> {
-  const skipped: SkippedSource[] = [];
-  for (const [index, attempt] of plan.attempts.entries()) {
-    const request: SourceRequest = {
-      environment: plan.name,
-      staging,
-      scratch,
-      sizeBytes: plan.sizeBytes,
-      offline: plan.offline,
-      hasFallback: index < plan.attempts.length - 1,
-      signal: plan.signal,
-      report: (phase, progress) =>
-        plan.onProgress?.({ phase, environment: plan.name, source: attempt.label, ...progress }),
-    };
-    try {
-      return { obtained: await attempt.obtain(request), skipped };
-    } catch (error) {
-      plan.signal?.throwIfAborted();
-      if (!HearthError.is(error) || !FALL_THROUGH_KINDS.has(error.kind)) throw error;
-      if (plan.attempts.length === 1) throw error;
-      skipped.push({ source: attempt.label, code: error.code, reason: error.message });
-      if (!request.hasFallback) throw allFailed(plan, skipped, error);
-      await emptyStaging(staging, scratch);
-      plan.onProgress?.({
-        phase: 'resolve',
-        environment: plan.name,
-        source: attempt.label,
-        message: `passed over ${attempt.label}: ${error.message}`,
-      });
-    }
-  }
-  throw new HearthError('ENVIRONMENT_SOURCE_UNAVAILABLE', `${plan.name} has no source`, {
-    hint: 'Add a source to its catalog entry.',
-    details: { environment: plan.name },
-  });
-}
-
-function allFailed(plan: InstallPlan, skipped: readonly SkippedSource[], last: HearthError): HearthError {
-  const reasons = skipped.map(({ source, reason }) => `${source}: ${reason}`).join('; ');
-  return new HearthError(last.code, `no source of ${plan.name} could be used: ${reasons}`, {
-    ...(last.hint === undefined ? {} : { hint: last.hint }),
-    details: { ...last.details, environment: plan.name, sources: skipped },
-    cause: last,
-  });
-}
-
-/** What a source left behind that gave up half way must not end up in the install. */
-async function emptyStaging(staging: string, scratch: string): Promise<void> {
-  for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
-  await mkdir(scratch, { mode: 0o700 });
 }
 
 async function placeBoot(

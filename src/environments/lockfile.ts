@@ -7,12 +7,14 @@ import type { StoreContext } from './context.js';
 import { type Environment, toEnvironment } from './environment.js';
 import { environmentBroken, environmentInUse } from './failures.js';
 import { type InstallManifest, KERNEL_FILE, ROOTFS_FILE } from './install-manifest.js';
-import { install, type SourceAttempt } from './installer.js';
+import { install } from './installer.js';
 import { checkStableInstall, findInstalls, manifestOf } from './installs.js';
 import type { KernelInputs } from './kernel-inputs.js';
 import { findInstalled } from './maintenance.js';
+import { withNameLock } from './name-lock.js';
 import { isEnvironmentName, isEnvironmentVersion } from './names.js';
-import { type PullEnvironmentOptions, withNameLock } from './puller.js';
+import type { PullEnvironmentOptions } from './pull-options.js';
+import type { SourceAttempt } from './source.js';
 import { DEBIAN_PACKAGES_LABEL } from './sources/debian-packages.js';
 import { PROFILE_SOURCE_LABEL } from './sources/profile.js';
 

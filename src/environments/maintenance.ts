@@ -13,8 +13,8 @@ import {
   installsNamed,
   manifestOf,
 } from './installs.js';
+import { withNameLock } from './name-lock.js';
 import type { OperationOptions } from './progress.js';
-import { withNameLock } from './puller.js';
 import { installedNames, resolveTarget } from './resolve.js';
 import { sweepStagings } from './sweep.js';
 

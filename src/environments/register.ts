@@ -9,10 +9,10 @@ import { EMPTY_IMAGE_CONFIG, ROOTFS_FILE } from './install-manifest.js';
 import { install } from './installer.js';
 import { findInstalls, installsNamed, manifestOf } from './installs.js';
 import { type KernelChoice, resolveKernelInputs } from './kernel-inputs.js';
+import { withNameLock } from './name-lock.js';
 import { assertEnvironmentName } from './names.js';
 import { placeSparseFile } from './place-file.js';
 import type { OperationOptions } from './progress.js';
-import { withNameLock } from './puller.js';
 import { EMPTY_PROVENANCE, type ObtainedArtifacts, type SourceRequest } from './source.js';
 
 export interface RegisterOptions extends OperationOptions, KernelChoice {

@@ -39,6 +39,15 @@ export interface ObtainedArtifacts {
   readonly hasKernel: boolean;
 }
 
+/** One way to get an environment. */
+export interface SourceAttempt {
+  /** For messages: `oci docker.io/library/debian:12`. */
+  readonly label: string;
+  /** False for a source that most hosts do not have, so that its absence is no news. Default true. */
+  readonly isExpected?: boolean;
+  obtain(request: SourceRequest): Promise<ObtainedArtifacts>;
+}
+
 /** Nothing known about where the bytes came from. */
 export const EMPTY_PROVENANCE: Provenance = {
   index_digest: null,

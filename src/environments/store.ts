@@ -42,7 +42,8 @@ import {
 } from './maintenance.js';
 import type { EnvironmentParts } from './parts.js';
 import type { OperationOptions } from './progress.js';
-import { type PullEnvironmentOptions, pullEnvironment } from './puller.js';
+import type { PullEnvironmentOptions } from './pull-options.js';
+import { pullEnvironment } from './puller.js';
 import { type RegisterOptions, registerEnvironment } from './register.js';
 import { writerVersion } from './writer-version.js';
 

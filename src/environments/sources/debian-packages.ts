@@ -99,7 +99,12 @@ async function runMmdebstrap(
   const [command, commandArgs] = supervised('mmdebstrap', args);
   try {
     await runTool(command, commandArgs, {
-      env: { ...process.env, ...(await hostProxies()), SOURCE_DATE_EPOCH, LC_ALL: 'C.UTF-8' },
+      env: {
+        ...process.env,
+        ...(await hostProxies()),
+        SOURCE_DATE_EPOCH,
+        LC_ALL: 'C.UTF-8',
+      },
       timeoutMs: BUILD_TIMEOUT_MS,
       onStderrLine: (line) => {
         const step = /^I: (.{1,200})$/.exec(line)?.[1];
