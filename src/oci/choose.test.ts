@@ -112,7 +112,8 @@ describe('chooseManifest', () => {
   it('bounds depth and number', async () => {
     const documents = new Documents();
     const nest = (depth: number) => {
-      let inner: object & { digest: Digest } = { ...documents.image(amd64), platform: amd64 };
+      const image = { ...documents.image(amd64), platform: amd64 };
+      let inner: object & { digest: Digest } = image;
       for (let level = 0; level < depth; level += 1) inner = documents.index([inner]);
       return inner;
     };

@@ -70,18 +70,22 @@ export async function resolveDocument(
     return { ...top, bound: nothing };
   }
   const name = formatReference(reference);
-  const bound = await store?.findRef(name);
-  const known = bound === undefined ? undefined : await readStored(store, bound.digest, bound.mediaType);
+  const ref = await store?.findRef(name);
+  const known = ref === undefined ? undefined : await readStored(store, ref.digest, ref.mediaType);
   if (options.offline === true) {
-    if (known !== undefined) return known;
-    throw offline(name, bound?.digest ?? name);
+    if (known !== undefined) return { ...known, bound: nothing };
+    throw offline(name, ref?.digest ?? name);
   }
   const tag = reference.tag ?? 'latest';
-  if (known !== undefined && (await headDigest(tag, sources, options)) === known.descriptor.digest)
-    return known;
+  if (known !== undefined && (await headDigest(tag, sources, options)) === known.descriptor.digest) {
+    return { ...known, bound: nothing };
+  }
   const top = await fetchAndStore(tag, undefined, reference, store, sources, options);
-  await store?.setRef(name, top.descriptor);
-  return top;
+  const bound = store?.setRef(name, top.descriptor) ?? nothing;
+  bound.catch(() => {
+    // Reaches whoever awaits it.
+  });
+  return { ...top, bound };
 }
 
 /** Reads one document that another one refers to. */
