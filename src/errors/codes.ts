@@ -121,6 +121,7 @@ export const ERROR_CODES = {
   KVM_UNAVAILABLE: 'unsupported',
   VM_SPEC_INVALID: 'usage',
   VM_EXITED: 'unavailable',
+  MEMORY_TOO_SMALL: 'usage',
   VM_SNAPSHOT_INVALID: 'integrity',
   VM_SNAPSHOT_INCOMPATIBLE: 'unsupported',
 
