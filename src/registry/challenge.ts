@@ -15,6 +15,7 @@ const MAX_CHALLENGES = 16;
 const MAX_PARAMETERS = 32;
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const SPACE = /[ \t]*/y;
+const SPACES = /[ \t]+/y;
 const SEPARATORS = /[ \t,]*/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"/y;
 const TOKEN68 = /[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
@@ -74,7 +75,8 @@ function readHeader(cursor: Cursor, challenges: Challenge[]): void {
     if (scheme === undefined) return;
     const parameters = new Map<string, string>();
     challenges.push({ scheme: scheme.toLowerCase(), parameters });
-    cursor.take(SPACE);
+    // `Negotiate dG9rZW4=` has one value without a name.
+    if (cursor.take(SPACES) !== undefined) cursor.take(TOKEN68);
     if (!readParameters(cursor, parameters)) return;
   }
 }
@@ -87,13 +89,9 @@ function readParameters(cursor: Cursor, parameters: Map<string, string>): boolea
     const start = cursor.position;
     const name = cursor.take(TOKEN)?.[0];
     if (name === undefined) return false;
-    const afterName = cursor.position;
     cursor.take(SPACE);
     if (!cursor.takeChar('=')) {
-      cursor.back(start);
-      // `Negotiate dG9rZW4=` has one value and no names; any other word is the next scheme.
-      if (parameters.size === 0 && cursor.take(TOKEN68) !== undefined && cursor.position !== afterName)
-        continue;
+      // A word without a value is the next scheme.
       cursor.back(start);
       return true;
     }

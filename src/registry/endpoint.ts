@@ -3,6 +3,7 @@ import { HearthError } from '../errors/index.js';
 import type { Reference } from '../oci/index.js';
 import { isLoopbackHost } from './addresses.js';
 import type { RegistryOptions } from './options.js';
+import { printable } from './redact.js';
 
 export interface Endpoint {
   /** The name that credentials are kept under. */
@@ -33,20 +34,27 @@ function registryEndpoint(registry: string, insecure: ReadonlySet<string>): Endp
 }
 
 function mirrorEndpoint(mirror: string, insecure: ReadonlySet<string>): Endpoint {
-  const match = /^(?:(https?):\/\/)?([^/?#@\s]+)((?:\/[^?#\s]*)?)$/i.exec(mirror);
-  const host = match?.[2]?.toLowerCase();
-  if (match === null || host === undefined || !URL.canParse(`https://${host}`)) {
-    throw new HearthError('CONFIG_INVALID', `not a mirror: ${JSON.stringify(mirror.slice(0, 160))}`, {
-      hint: 'Write a mirror as host, host:port or https://host/path.',
-      details: { mirror: mirror.slice(0, 160) },
-    });
+  const text = mirror.includes('://') ? mirror : `https://${mirror}`;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url?.protocol === 'http:';
+  const hasMore = url !== undefined && `${url.username}${url.password}${url.search}${url.hash}` !== '';
+  if (url === undefined || hasMore || (url.protocol !== 'https:' && !isPlain)) {
+    throw new HearthError(
+      'CONFIG_INVALID',
+      hasMore ? 'a mirror has more than host and path' : `not a mirror: ${printable(mirror, 160)}`,
+      {
+        hint: 'Write a mirror as host, host:port or https://host/path.',
+        details: { mirror: hasMore ? null : mirror.slice(0, 160) },
+      },
+    );
   }
-  const path = (match[3] ?? '').replace(/\/+$/, '');
-  const scheme = match[1]?.toLowerCase();
-  const bases = basesOf(host, path, insecure).filter(
-    (url) => scheme !== 'https' || url.protocol === 'https:',
-  );
-  return { name: host, bases, isMirror: true };
+  const bases = basesOf(url.host, url.pathname.replace(/\/+$/, ''), insecure);
+  const isBound = mirror.includes('://') && !isPlain;
+  return {
+    name: url.host,
+    bases: bases.filter((base) => !isBound || base.protocol === 'https:'),
+    isMirror: true,
+  };
 }
 
 /**

@@ -56,7 +56,8 @@ export function parseRetryAfter(value: string | undefined, date: string | undefi
   if (value === undefined) return undefined;
   const text = value.trim();
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  const then = Date.parse(text);
+  // Without this, Date.parse would take almost any number for a date.
+  const then = /^[A-Z][a-z]{2,8}, /.test(text) ? Date.parse(text) : Number.NaN;
   const now = date === undefined ? Number.NaN : Date.parse(date);
   if (Number.isNaN(then)) return undefined;
   return Math.max(0, then - (Number.isNaN(now) ? Date.now() : now));
