@@ -98,7 +98,13 @@ export class FileDataWriter {
     if (first + blockCount === this.endBlock) this.#stagedBlocks = first - this.#stageBlock;
   }
 
-  flush(): void {
+  /** Writes what is still in memory; the last thing done. */
+  finish(): void {
+    if (this.#open) throw new HearthError('INTERNAL', 'a file body was not ended');
+    this.#flush();
+  }
+
+  #flush(): void {
     if (this.#stagedBlocks > 0) {
       this.#image.write(
         this.#stage.subarray(0, this.#stagedBlocks * BLOCK_BYTES),
@@ -152,7 +158,7 @@ export class FileDataWriter {
    */
   #makeRoom(): number {
     const atFront = this.endBlock === this.#frontBlock;
-    if (this.#stagedBlocks === this.#stageCapacity || atFront) this.flush();
+    if (this.#stagedBlocks === this.#stageCapacity || atFront) this.#flush();
     if (atFront) {
       this.#stageBlock = this.#frontBlock + KEPT_FRONT_BLOCKS;
       this.#frontBlock = startOfNextFront(this.#stageBlock);

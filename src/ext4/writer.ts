@@ -144,7 +144,7 @@ class ImageWriter implements Ext4ImageWriter {
     const { uuid, hashSeed, createdAt } = options;
     const label = new TextEncoder().encode(options.label ?? '');
     assertOptions(options, label);
-    this.#data.flush();
+    this.#data.finish();
 
     const tree = numberTree(root, createdAt);
     const treeBlocks = measureTree(tree, hashStateOf(hashSeed));
