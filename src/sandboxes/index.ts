@@ -1,0 +1,13 @@
+export { type AcceleratorDecision, chooseAccelerator } from './accelerator.js';
+export { type CheckStatus, checkHost, type HostCheck } from './doctor.js';
+export { guestAgentPath } from './guest-agent-path.js';
+export {
+  type CommandWishes,
+  type GuestCommand,
+  type ImageDefaults,
+  parseEnvFile,
+  parseEnvWords,
+  resolveGuestCommand,
+} from './guest-command.js';
+export { LEAST_MEMORY_MIB, type MachinePhase, type MachineSpec } from './machine.js';
+export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';

@@ -1,0 +1,133 @@
+/**
+ * One command in a fresh VM: clone, boot, execute, throw everything away.
+ *
+ * Whatever ends it (exit, timeout, abort, a fault), the VMM process, its sockets and its disk are gone when it
+ * resolves or rejects.
+ */
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ExecExit, GuestProcess, TerminalSize } from '../agent/index.js';
+import { errnoOf } from '../errors/index.js';
+import type { HearthPaths } from '../fsx/index.js';
+import type { VmDriver } from '../vmm/index.js';
+import type { GuestCommand } from './guest-command.js';
+import { type MachinePhase, type MachineSpec, startMachine } from './machine.js';
+import { createVmDirectory } from './vm-directory.js';
+
+export interface RunSpec extends MachineSpec {
+  readonly command: GuestCommand;
+  /** Kills the command after this many ms; the outcome then says `timedOut`, exit code 124. 0: no limit. */
+  readonly timeoutMs?: number;
+  /** A terminal of this size for the command; stdout and stderr are then one stream. */
+  readonly terminal?: TerminalSize;
+}
+
+export interface RunStreams {
+  /** Absent: the command reads from /dev/null. */
+  readonly stdin?: Readable;
+  /** Written with back-pressure, never ended. */
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
+
+export interface RunOptions {
+  readonly paths: HearthPaths;
+  readonly driver?: VmDriver;
+  readonly signal?: AbortSignal;
+  readonly onPhase?: (phase: MachinePhase | 'exec' | 'stop') => void;
+  /** Called once the command runs, with the handle for signals and terminal sizes. */
+  readonly onStarted?: (process: GuestProcess) => void;
+}
+
+export interface RunOutcome extends ExecExit {
+  /** Whole ms of each phase. */
+  readonly durationsMs: {
+    readonly clone: number;
+    readonly boot: number;
+    readonly exec: number;
+    readonly stop: number;
+  };
+}
+
+/** Where the directories of machines that last as long as their command are. */
+export function ephemeralDirectory(paths: HearthPaths): string {
+  return join(paths.runtime, 'vms');
+}
+
+/**
+ * Runs the command.
+ *
+ * @throws {HearthError} What `startMachine` throws; `USER_NOT_FOUND` and other reasons of the guest not to start
+ *   the command; `AGENT_DISCONNECTED` when the VM dies under it. Rejects with `signal.reason` when aborted.
+ */
+export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOptions): Promise<RunOutcome> {
+  const { signal, onPhase, onStarted, driver } = options;
+  await using directory = await createVmDirectory(ephemeralDirectory(options.paths));
+  const machine = await startMachine(spec, {
+    directory: directory.path,
+    ...(driver === undefined ? {} : { driver }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(onPhase === undefined ? {} : { onPhase }),
+  });
+  let exit: ExecExit;
+  const startedAt = performance.now();
+  let endedAt: number;
+  try {
+    onPhase?.('exec');
+    const { argv, env, cwd, user } = spec.command;
+    const process = machine.agent.exec(
+      {
+        argv,
+        env: Object.fromEntries(env),
+        cwd,
+        createCwd: true,
+        user,
+        stdin: streams.stdin !== undefined,
+        ...(spec.terminal === undefined ? {} : { tty: spec.terminal }),
+        ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
+      },
+      signal === undefined ? {} : { signal },
+    );
+    onStarted?.(process);
+    exit = await follow(process, streams);
+  } finally {
+    endedAt = performance.now();
+    onPhase?.('stop');
+    await machine.close();
+  }
+  return {
+    ...exit,
+    durationsMs: {
+      ...machine.durationsMs,
+      exec: Math.round(endedAt - startedAt),
+      stop: Math.round(performance.now() - endedAt),
+    },
+  };
+}
+
+/** Moves the streams until the command has ended and all its output is written. */
+async function follow(process: GuestProcess, streams: RunStreams): Promise<ExecExit> {
+  const outputs = [
+    deliver(process.stdout, streams.stdout, process),
+    deliver(process.stderr, streams.stderr, process),
+  ];
+  if (streams.stdin !== undefined && process.stdin !== undefined) {
+    // The command may end without having read its input; that is its business.
+    pipeline(streams.stdin, process.stdin).catch(() => {});
+  }
+  const exit = await process.exited;
+  await Promise.all(outputs);
+  return exit;
+}
+
+/** A reader that is gone (`| head`) ends the command as SIGPIPE would have. */
+async function deliver(from: Readable, to: Writable, process: GuestProcess): Promise<void> {
+  try {
+    await pipeline(from, to, { end: false });
+  } catch (error) {
+    if (errnoOf(error) !== 'EPIPE') throw error;
+    process.kill('SIGPIPE');
+    from.resume();
+  }
+}
