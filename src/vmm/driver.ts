@@ -21,7 +21,8 @@ export interface VmSpec {
   /** Directory of this VM alone (0700, fresh): sockets, console log, pid file. Removed by the caller. */
   readonly directory: string;
   readonly kernelPath: string;
-  readonly initrdPath: string;
+  /** Without one the kernel needs everything built in. */
+  readonly initrdPath?: string;
   /** Words after those that the driver adds itself (console, panic, …). */
   readonly kernelArgs: readonly string[];
   readonly cpus: number;

@@ -1,3 +1,9 @@
+export {
+  type AcceleratorDecision,
+  type AcceleratorOptions,
+  type AcceleratorWish,
+  resolveAccelerator,
+} from './accelerator.js';
 export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
 export { vmExitedError } from './errors.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';

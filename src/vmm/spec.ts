@@ -12,7 +12,10 @@ const MAX_KERNEL_ARGS_CHARS = 1600;
 
 /** @throws {HearthError} `VM_SPEC_INVALID` naming the field, the value and the range. */
 export function assertSpec(spec: VmSpec): void {
-  const paths = [spec.directory, spec.kernelPath, spec.initrdPath, ...spec.disks.map(({ path }) => path)];
+  const paths = [
+    ...[spec.directory, spec.kernelPath, ...(spec.initrdPath === undefined ? [] : [spec.initrdPath])],
+    ...spec.disks.map(({ path }) => path),
+  ];
   for (const path of paths) {
     if (!isAbsolute(path) || path.includes('\0')) throw invalid('path', path, 'an absolute path');
   }

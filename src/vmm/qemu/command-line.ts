@@ -56,7 +56,7 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
     ...['-machine', MACHINE, '-accel', spec.accelerator],
     ...['-cpu', spec.accelerator === 'kvm' ? 'host' : TCG_CPU],
     ...['-smp', String(spec.cpus), '-m', `${spec.memoryMib}M`],
-    ...['-kernel', spec.kernelPath, '-initrd', spec.initrdPath],
+    ...['-kernel', spec.kernelPath, ...(spec.initrdPath === undefined ? [] : ['-initrd', spec.initrdPath])],
     ...['-append', kernelCommandLine(spec, host)],
     ...['-chardev', chardev('control', endpoints.control), '-mon', 'chardev=control,mode=control'],
     ...['-chardev', chardev('console', endpoints.console), '-serial', 'chardev:console'],

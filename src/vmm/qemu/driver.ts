@@ -17,7 +17,7 @@ export interface QemuDriverOptions {
   readonly binary?: string;
 }
 
-const DEFAULT_BINARY = 'qemu-system-x86_64';
+export const DEFAULT_QEMU_BINARY = 'qemu-system-x86_64';
 const MIN_VERSION = [7, 2] as const;
 const START_TIMEOUT_MS = 30_000;
 const QUIT_TIMEOUT_MS = 3000;
@@ -27,7 +27,7 @@ const SHOWN_CONSOLE_BYTES = 2048;
 const [CONTROL_FD, AGENT_FD, CONSOLE_FD] = [3, 4, 5];
 
 export function createQemuDriver(options: QemuDriverOptions = {}): VmDriver {
-  const binary = options.binary ?? DEFAULT_BINARY;
+  const binary = options.binary ?? DEFAULT_QEMU_BINARY;
   return {
     name: 'qemu',
     version: () => installedVersion(binary),
