@@ -1,23 +1,36 @@
-/** Which accelerator a VM gets. */
+/** Which accelerator the VMs of an environment get, remembered in hearth's cache. */
+import { join } from 'node:path';
 import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
-import type { Accelerator } from '../vmm/index.js';
+import { type AcceleratorDecision, type AcceleratorWish, resolveAccelerator } from '../vmm/index.js';
 import type { Bootable } from './machine.js';
 
-export interface AcceleratorDecision {
-  readonly accelerator: Accelerator;
-  /** Why, one line. */
-  readonly reason: string;
-  /** A line for people, when the choice may surprise them. */
-  readonly note?: string;
+const WISHES: ReadonlySet<string> = new Set<AcceleratorWish>(['auto', 'kvm', 'tcg']);
+
+const isWish = (text: string): text is AcceleratorWish => WISHES.has(text);
+
+/** @throws {HearthError} `USAGE_INVALID` for another word than `auto`, `kvm` or `tcg`. */
+export function parseAcceleratorWish(text: string): AcceleratorWish {
+  if (isWish(text)) return text;
+  throw new HearthError('USAGE_INVALID', `no accelerator ${JSON.stringify(text.slice(0, 64))}`, {
+    hint: 'Use --accel auto, kvm or tcg.',
+    details: { accelerator: text.slice(0, 64) },
+  });
 }
 
+/**
+ * Decides by a guest that really runs; the first time on a host that takes a moment.
+ *
+ * @throws {HearthError} `KVM_UNAVAILABLE` for `kvm` on a host that cannot; `VMM_NOT_FOUND`.
+ */
 export async function chooseAccelerator(
-  wish: string,
-  _environment: Bootable,
-  _paths: HearthPaths,
-  _signal: AbortSignal,
+  wish: AcceleratorWish,
+  environment: Bootable,
+  { paths, signal }: { readonly paths: HearthPaths; readonly signal?: AbortSignal },
 ): Promise<AcceleratorDecision> {
-  if (wish === 'auto' || wish === 'tcg') return { accelerator: 'tcg', reason: 'emulation' };
-  throw new HearthError('USAGE_INVALID', `--accel ${wish}`);
+  return await resolveAccelerator(wish, {
+    kernelPath: environment.kernelPath,
+    cachePath: join(paths.cache, 'accelerator.json'),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }

@@ -1,4 +1,4 @@
-export { type AcceleratorDecision, chooseAccelerator } from './accelerator.js';
+export { chooseAccelerator, parseAcceleratorWish } from './accelerator.js';
 export { type CheckStatus, checkHost, type HostCheck } from './doctor.js';
 export { guestAgentPath } from './guest-agent-path.js';
 export {

@@ -116,8 +116,7 @@ async function follow(process: GuestProcess, streams: RunStreams): Promise<ExecE
     // The command may end without having read its input; that is its business.
     pipeline(streams.stdin, process.stdin).catch(() => {});
   }
-  const exit = await process.exited;
-  await Promise.all(outputs);
+  const [exit] = await Promise.all([process.exited, ...outputs]);
   return exit;
 }
 

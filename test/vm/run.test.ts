@@ -165,14 +165,14 @@ describe('hearth run', () => {
 
 describe('hearth run with bad input', () => {
   it.each([
-    ['an unknown environment', ['debain:12', 'true'], 'ENVIRONMENT_NOT_FOUND'],
-    ['a malformed reference', ['UPPER:CASE:x', 'true'], 'REFERENCE_INVALID'],
+    ['an unknown environment', ['--offline', 'debain:12', 'true'], 'OFFLINE'],
+    ['a malformed reference', ['ghcr.io/UPPER/x', 'true'], 'REFERENCE_INVALID'],
     ['too little memory', ['--memory', '1M', 'debian:12', 'true'], 'MEMORY_TOO_SMALL'],
     ['a bad size', ['--memory', 'lots', 'debian:12', 'true'], 'SIZE_INVALID'],
-    ['no command', ['debian:12'], 'USAGE_INVALID'],
+    ['no command', ['--entrypoint', '', 'debian:12'], 'USAGE_INVALID'],
     ['an unknown option', ['--frobnicate', 'debian:12', 'true'], 'USAGE_INVALID'],
     ['no image', [], 'USAGE_INVALID'],
-    ['an unknown user', ['-u', 'nobody-here', 'debian:12', 'true'], 'USER_NOT_FOUND'],
+    ['an unknown user', ['-u', 'nobody-here', 'debian:12', 'true'], 'EXEC_USER_UNKNOWN'],
   ])('%s: exit 125 and a code', async (_name, args, code) => {
     const { exitCode, stderr, stdout } = await run(...args);
     expect(stderr).toContain(`error[${code}]`);

@@ -5,8 +5,8 @@ import { MIB, parseDuration, parseSize } from '../../bytes/index.js';
 import type { Environment } from '../../environments/index.js';
 import { fileError, HearthError } from '../../errors/index.js';
 import {
-  type AcceleratorDecision,
   chooseAccelerator,
+  parseAcceleratorWish,
   parseEnvFile,
   parseEnvWords,
   type RunOptions,
@@ -16,6 +16,7 @@ import {
   resolveGuestCommand,
   runOnce,
 } from '../../sandboxes/index.js';
+import type { AcceleratorDecision, AcceleratorWish } from '../../vmm/index.js';
 import { CaptureStream } from '../capture.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { environmentPhase } from '../environment-phase.js';
@@ -83,6 +84,7 @@ interface RunWishes {
   readonly memoryMib: number;
   readonly diskBytes: number | undefined;
   readonly terminal: TerminalSize | undefined;
+  readonly accelerator: AcceleratorWish;
 }
 
 /** Everything that can be wrong with the words, before anything is started. */
@@ -105,6 +107,7 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     memoryMib: Math.floor(parseSize(args.text('memory') ?? '512M') / MIB),
     diskBytes: disk === undefined ? undefined : parseSize(disk),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
+    accelerator: parseAcceleratorWish(args.text('accel') ?? 'auto'),
   };
 }
 
@@ -155,8 +158,11 @@ async function execute(
     ...(workdir === undefined ? {} : { workdir }),
     ...(user === undefined ? {} : { user }),
   });
-  const decision = await chooseAccelerator(args.text('accel') ?? 'auto', environment, context.paths, signal);
-  if (decision.note !== undefined) progress.note(decision.note);
+  const { paths } = context;
+  const decision = await chooseAccelerator(wishes.accelerator, environment, { paths, signal });
+  if (wishes.accelerator === 'auto' && decision.accelerator === 'tcg') {
+    progress.note(`running under emulation: ${decision.reason}`);
+  }
   const resolvedAt = performance.now();
 
   const spec: RunSpec = {
@@ -170,7 +176,7 @@ async function execute(
     ...(wishes.terminal === undefined ? {} : { terminal: wishes.terminal }),
   };
   const options: RunOptions = {
-    paths: context.paths,
+    paths,
     signal,
     onPhase: (phase) => {
       if (phase === 'exec') progress.finish();
