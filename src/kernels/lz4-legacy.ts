@@ -23,7 +23,7 @@ const BYTE_MAX = 255;
  */
 export function expandLz4Legacy(input: Uint8Array, expandedBytes: number): Uint8Array {
   const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
-  if (input.byteLength < 8 || view.getUint32(0, true) !== LZ4_LEGACY_MAGIC) {
+  if (input.byteLength < 4 || view.getUint32(0, true) !== LZ4_LEGACY_MAGIC) {
     throw invalid('it does not begin with the magic number of a legacy frame', 0);
   }
   const output = new Uint8Array(expandedBytes);
