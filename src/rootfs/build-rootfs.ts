@@ -101,7 +101,6 @@ export async function buildRootfs(image: Image, options: BuildRootfsOptions): Pr
       image,
       {
         outputPath: staging,
-        layerCount: image.layers.length,
         diffIds: image.layers.map((layer) => layer.diffId),
         maxContentBytes: options.maxContentBytes ?? DEFAULT_MAX_CONTENT_BYTES,
         maxEntries: options.maxEntries ?? DEFAULT_MAX_ENTRIES,

@@ -1,25 +1,27 @@
-/** Entry of the converting thread: layers in from the decompressing threads, one ext4 image out. */
+/** Entry of the converting thread: layers in through the rings, one ext4 image out. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { BlockRingReader } from './block-ring.js';
 import { convert } from './convert.js';
-import { LayerPorts } from './layer-ports.js';
-import type { ConvertMessage, ConvertTask, LayerPort } from './messages.js';
+import type { ConverterData, ConvertMessage } from './messages.js';
 import { encodeFailure } from './thread-failure.js';
 
-const task = workerData as ConvertTask;
+const { task, rings } = workerData as ConverterData;
+const readers = rings.map((memory) => new BlockRingReader(memory));
 const post = (message: ConvertMessage): void => parentPort?.postMessage(message);
-const ports = new LayerPorts((layerIndex) => post({ type: 'want', layerIndex }));
-parentPort?.on('message', ({ layerIndex, port }: LayerPort) => ports.add(layerIndex, port));
+const top = task.diffIds.length - 1;
+let current: number | undefined;
 
-let layerIndex: number | undefined;
 try {
-  const result = await convert(task, ports, {
-    onLayer: (index) => {
-      layerIndex = index;
+  const result = await convert(task, {
+    readLayer: (layerIndex, pass, handler) => {
+      current = layerIndex;
+      if (pass === 'again') post({ type: 'again', layerIndex });
+      readers[(top - layerIndex) % readers.length]?.readLayer(handler);
+      current = undefined;
     },
     onProgress: (progress) => post({ type: 'progress', progress }),
   });
   post({ type: 'done', result });
 } catch (error) {
-  post({ type: 'failure', failure: encodeFailure(error), layerIndex });
+  post({ type: 'failure', failure: encodeFailure(error), layerIndex: current });
 }
-parentPort?.close();

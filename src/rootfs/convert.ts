@@ -1,21 +1,23 @@
 /**
  * Layers become an ext4 image: every decompressed byte is hashed, parsed and, where the merge wants it,
- * written, in one go. Runs in a thread of its own, synchronously but for the arrival of bytes.
+ * written, in one go. Runs in a thread of its own.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { fileError, HearthError } from '../errors/index.js';
 import { createExt4Image, type Ext4File, type Ext4ImageWriter } from '../ext4/index.js';
 import { LayerMerger, type MissingBodies } from '../layers/index.js';
 import { digestAlgorithm, digestOfHash } from '../oci/index.js';
 import { type TarEntry, type TarHandler, TarReader } from '../tar/index.js';
-import type { LayerPorts } from './layer-ports.js';
+import type { BlockHandler } from './block-ring.js';
+import { Flusher } from './flusher.js';
 import type { ConvertProgress, ConvertResult, ConvertTask } from './messages.js';
 
-export interface ConvertEvents {
-  /** A layer is about to be read; undefined when none is any more. */
-  readonly onLayer: (layerIndex: number | undefined) => void;
-  /** At most ten times a second while layers are read. */
+/** What the conversion needs from the threads around it. */
+export interface ConvertHost {
+  /** Reads a layer from its first to its last byte: all layers once, top layer first, then some `again`. */
+  readonly readLayer: (layerIndex: number, pass: 'first' | 'again', handler: BlockHandler) => void;
+  /** Called at most ten times a second while layers are read. */
   readonly onProgress: (progress: ConvertProgress) => void;
 }
 
@@ -32,36 +34,34 @@ interface Meters {
 }
 
 /**
+ * Synchronous but for the last flush.
+ *
  * @throws {HearthError} `DIFF_ID_MISMATCH`, `CONTENT_TOO_LARGE`, and what reading, merging and writing throw.
  *   The output is worthless then.
  */
-export async function convert(
-  task: ConvertTask,
-  ports: LayerPorts,
-  events: ConvertEvents,
-): Promise<ConvertResult> {
+export async function convert(task: ConvertTask, host: ConvertHost): Promise<ConvertResult> {
   const fd = openSync(task.outputPath, 'r+');
   try {
     using writer = createExt4Image(fd);
-    const merger = new LayerMerger(task);
+    const layerCount = task.diffIds.length;
+    const merger = new LayerMerger({ ...task, layerCount });
+    const flusher = new Flusher(fd);
     const meters: Meters = { wait: 0, hash: 0, layers: 0, uncompressedBytes: 0, progressAt: 0 };
-    const read = (layerIndex: number, handler: TarHandler): Promise<void> => {
-      events.onLayer(layerIndex);
-      return readLayer(task, ports, events, { layerIndex, handler, meters, merger });
-    };
-    for (let layerIndex = task.layerCount - 1; layerIndex >= 0; layerIndex -= 1) {
-      await read(
+    const read = (layerIndex: number, pass: 'first' | 'again', handler: TarHandler): void =>
+      readLayer(task, host, { layerIndex, pass, handler, meters, merger, flusher });
+    for (let layerIndex = layerCount - 1; layerIndex >= 0; layerIndex -= 1) {
+      read(
         layerIndex,
+        'first',
         storing(writer, (entry) => merger.add(entry)),
       );
       merger.endLayer();
     }
     const merged = merger.finish();
-    for (const missing of merged.missing) await read(missing.layerIndex, storing(writer, choose(missing)));
-    events.onLayer(undefined);
+    for (const missing of merged.missing) read(missing.layerIndex, 'again', storing(writer, choose(missing)));
 
     const progress = (stage: 'finish' | 'sync'): void =>
-      events.onProgress(progressOf(stage, 0, 0, meters, merger));
+      host.onProgress(progressOf(stage, 0, 0, meters, merger));
     progress('finish');
     const startedAt = performance.now();
     const summary = writer.finish(merged.root, {
@@ -72,7 +72,7 @@ export async function convert(
     });
     const finishedAt = performance.now();
     progress('sync');
-    fsyncSync(fd);
+    await flusher.finish();
     return {
       sizeBytes: summary.sizeBytes,
       contentBytes: summary.contentBytes,
@@ -130,17 +130,15 @@ function choose({ bodies }: MissingBodies): () => Ext4File | undefined {
 
 interface LayerPass {
   readonly layerIndex: number;
+  readonly pass: 'first' | 'again';
   readonly handler: TarHandler;
   readonly meters: Meters;
   readonly merger: LayerMerger;
+  readonly flusher: Flusher;
 }
 
-async function readLayer(
-  task: ConvertTask,
-  ports: LayerPorts,
-  events: ConvertEvents,
-  { layerIndex, handler, meters, merger }: LayerPass,
-): Promise<void> {
+function readLayer(task: ConvertTask, host: ConvertHost, layerPass: LayerPass): void {
+  const { layerIndex, pass, handler, meters, merger, flusher } = layerPass;
   const expected = task.diffIds[layerIndex];
   if (expected === undefined) throw new HearthError('INTERNAL', `layer ${layerIndex} has no diffID`);
   const algorithm = digestAlgorithm(expected);
@@ -148,7 +146,7 @@ async function readLayer(
   const reader = new TarReader(handler);
   const limitBytes = task.maxContentBytes + task.maxEntries * OVERHEAD_BYTES_PER_ENTRY;
   let layerBytes = 0;
-  await ports.read(layerIndex, {
+  host.readLayer(layerIndex, pass, {
     onWaited: (ms) => {
       meters.wait += ms;
     },
@@ -163,9 +161,10 @@ async function readLayer(
       meters.hash += hashedAt - startedAt;
       meters.layers += parsedAt - hashedAt;
       meters.uncompressedBytes += bytes.byteLength;
+      flusher.add(bytes.byteLength);
       if (parsedAt - meters.progressAt < PROGRESS_INTERVAL_MS) return;
       meters.progressAt = parsedAt;
-      events.onProgress(progressOf('layers', layerIndex, readBytes, meters, merger));
+      host.onProgress(progressOf('layers', layerIndex, readBytes, meters, merger));
     },
   });
   const actual = digestOfHash(hash, algorithm);

@@ -1,22 +1,42 @@
-/** A blob that may still be arriving, read from its beginning as far as it is there. */
+/**
+ * A blob that may still be arriving, read from its beginning as far as it is there. The reading thread sleeps
+ * while it waits; another thread says through shared memory how far the file has grown.
+ */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { HearthError } from '../errors/index.js';
 
+/** Sizes of all files of a build, by index; shared between threads. */
+export type GrowthMemory = SharedArrayBuffer;
+
 const READ_BYTES = 256 * 1024;
+
+export function createGrowth(fileCount: number): GrowthMemory {
+  return new SharedArrayBuffer(fileCount * BigInt64Array.BYTES_PER_ELEMENT);
+}
+
+/** Says that `byteCount` bytes of file `index` can be read. */
+export function announceGrowth(growth: GrowthMemory, index: number, byteCount: number): void {
+  const sizes = new BigInt64Array(growth);
+  Atomics.store(sizes, index, BigInt(byteCount));
+  Atomics.notify(sizes, index);
+}
 
 export class GrowingFile {
   readonly #fd: number;
   readonly #path: string;
   readonly #sizeBytes: number;
-  #available = 0;
+  readonly #sizes: BigInt64Array;
+  readonly #index: number;
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #readBytes = 0;
-  #wake: (() => void) | undefined;
 
-  /** @param sizeBytes What the blob will have when it is complete. */
-  constructor(path: string, sizeBytes: number) {
+  /** @param sizeBytes What the blob has when it is complete. */
+  constructor(path: string, sizeBytes: number, growth: GrowthMemory, index: number) {
     this.#path = path;
-    this.#fd = openSync(path, 'r');
     this.#sizeBytes = sizeBytes;
+    this.#sizes = new BigInt64Array(growth);
+    this.#index = index;
+    this.#fd = openSync(path, 'r');
   }
 
   /** How far the file has been read. */
@@ -24,33 +44,26 @@ export class GrowingFile {
     return this.#readBytes;
   }
 
-  /** Says that `byteCount` bytes can be read. */
-  grow(byteCount: number): void {
-    this.#available = Math.max(this.#available, Math.min(byteCount, this.#sizeBytes));
-    this.#wake?.();
-  }
-
-  /** The bytes at `offset`, as many as there are, at most 256 KiB, in a buffer of their own; empty at the end. */
-  async read(offset: number): Promise<Buffer> {
+  /** The bytes at `offset`, as many as there are, at most 256 KiB; empty at the end. Valid until the next call. */
+  read(offset: number): Buffer {
     const wanted = Math.min(READ_BYTES, this.#sizeBytes - offset);
-    if (wanted <= 0) return Buffer.alloc(0);
-    while (this.#available <= offset) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    const buffer = Buffer.allocUnsafeSlow(Math.min(wanted, this.#available - offset));
-    const count = readSync(this.#fd, buffer, 0, buffer.byteLength, offset);
+    if (wanted <= 0) return this.#buffer.subarray(0, 0);
+    const count = readSync(
+      this.#fd,
+      this.#buffer,
+      0,
+      Math.min(wanted, this.#waitFor(offset) - offset),
+      offset,
+    );
     if (count === 0) throw shorter(this.#path, this.#sizeBytes, offset);
     this.#readBytes = Math.max(this.#readBytes, offset + count);
-    return buffer.subarray(0, count);
+    return this.#buffer.subarray(0, count);
   }
 
-  /** All bytes from the beginning. */
-  async *chunks(): AsyncGenerator<Buffer, void> {
-    let offset = 0;
-    for (;;) {
-      const chunk = await this.read(offset);
+  /** All bytes from the beginning; each chunk is valid until the next. */
+  *chunks(): Generator<Buffer, void> {
+    for (let offset = 0; ; ) {
+      const chunk = this.read(offset);
       if (chunk.byteLength === 0) return;
       offset += chunk.byteLength;
       yield chunk;
@@ -59,6 +72,15 @@ export class GrowingFile {
 
   close(): void {
     closeSync(this.#fd);
+  }
+
+  /** How many bytes can be read, more than `offset`; sleeps until there are. */
+  #waitFor(offset: number): number {
+    for (;;) {
+      const available = Atomics.load(this.#sizes, this.#index);
+      if (available > offset) return Number(available);
+      Atomics.wait(this.#sizes, this.#index, available);
+    }
   }
 }
 

@@ -1,64 +1,34 @@
 /**
- * What the threads of a build say to each other. One thread converts (hashes, parses, merges, writes), two
- * others decompress layers, alternating, one of them ahead; blocks of decompressed bytes travel by transfer
- * and come back empty, so that memory is bounded by the blocks there are.
+ * What the threads of a build say to each other. One thread converts: it hashes, parses, merges and writes.
+ * Two others decompress layers by turns, top layer first, so that one is ahead while the other is being read;
+ * bytes travel through their rings. The main thread tells how far blobs have arrived.
  */
-import type { MessagePort } from 'node:worker_threads';
-import type { HearthErrorJson } from '../errors/index.js';
 import type { Digest, LayerCompression } from '../oci/index.js';
+import type { BlockRingMemory } from './block-ring.js';
+import type { GrowthMemory } from './growing-file.js';
+import type { ThreadFailure } from './thread-failure.js';
 
-/** Size of one block of decompressed bytes. */
-export const BLOCK_BYTES = 1024 * 1024;
-/** Blocks that each decompressing thread owns: how far it can run ahead. */
-export const BLOCKS_PER_THREAD = 24;
-
-/** A failure on its way to another thread. */
-export type ThreadFailure =
-  | { readonly kind: 'hearth'; readonly error: HearthErrorJson }
-  | { readonly kind: 'other'; readonly message: string; readonly stack: string | undefined };
+/** Given to a decompressing thread at its start. */
+export interface DecompressorData {
+  readonly ring: BlockRingMemory;
+  readonly growth: GrowthMemory;
+}
 
 /** main → decompressing thread: decompress this layer next. */
 export interface DecompressTask {
-  readonly type: 'task';
   readonly layerIndex: number;
   /** The blob, perhaps still growing. */
   readonly path: string;
   readonly sizeBytes: number;
   /** What the media type says. */
   readonly compression: LayerCompression;
-  readonly port: MessagePort;
 }
 
-/** main → decompressing thread: so many bytes of the blob can be read. */
-export interface AvailableNotice {
-  readonly type: 'available';
-  readonly layerIndex: number;
-  readonly byteCount: number;
-}
-
-export type DecompressRequest = DecompressTask | AvailableNotice;
-
-/** Decompressing thread → converting thread, over the layer's port. */
-export type LayerMessage =
-  | {
-      readonly type: 'block';
-      readonly buffer: ArrayBuffer;
-      readonly byteLength: number;
-      readonly readBytes: number;
-    }
-  | { readonly type: 'end'; readonly readBytes: number }
-  | { readonly type: 'failure'; readonly failure: ThreadFailure };
-
-/** Converting thread → decompressing thread: the block comes back. */
-export interface BlockReturn {
-  readonly buffer: ArrayBuffer;
-}
-
-/** Given to the converting thread at its start. */
+/** What is to be converted, and into what. */
 export interface ConvertTask {
-  /** The staging file, created and empty. */
+  /** An empty file. */
   readonly outputPath: string;
-  readonly layerCount: number;
+  /** Base layer first. */
   readonly diffIds: readonly Digest[];
   readonly maxContentBytes: number;
   readonly maxEntries: number;
@@ -68,11 +38,11 @@ export interface ConvertTask {
   readonly createdAtSeconds: number;
 }
 
-/** main → converting thread: the port of a layer; one for each pass over it. */
-export interface LayerPort {
-  readonly type: 'layer';
-  readonly layerIndex: number;
-  readonly port: MessagePort;
+/** Given to the converting thread at its start. */
+export interface ConverterData {
+  readonly task: ConvertTask;
+  /** The layers are in them by turns, the top layer in the first. */
+  readonly rings: readonly BlockRingMemory[];
 }
 
 /** Figures of a finished conversion. */
@@ -100,8 +70,8 @@ export interface ConvertDurations {
 
 /** Converting thread → main. */
 export type ConvertMessage =
-  /** The layer is wanted (again). */
-  | { readonly type: 'want'; readonly layerIndex: number }
+  /** A layer has to be read once more. */
+  | { readonly type: 'again'; readonly layerIndex: number }
   | { readonly type: 'progress'; readonly progress: ConvertProgress }
   | { readonly type: 'done'; readonly result: ConvertResult }
   | { readonly type: 'failure'; readonly failure: ThreadFailure; readonly layerIndex: number | undefined };

@@ -1,14 +1,17 @@
 /** The threads of one build: started, fed with the growth of the blobs, and gone when it ends, however it ends. */
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { HearthError } from '../errors/index.js';
 import { type Image, type ImageLayer, layerCompression } from '../oci/index.js';
+import { createBlockRing } from './block-ring.js';
+import { announceGrowth, createGrowth, type GrowthMemory } from './growing-file.js';
 import type {
+  ConverterData,
   ConvertMessage,
   ConvertProgress,
   ConvertResult,
   ConvertTask,
-  DecompressRequest,
-  LayerPort,
+  DecompressorData,
+  DecompressTask,
 } from './messages.js';
 import { decodeFailure } from './thread-failure.js';
 
@@ -31,6 +34,8 @@ export class LayerFailure extends Error {
 
 /** One thread would leave a core idle between two layers; more than two only add memory. */
 const MAX_DECOMPRESSORS = 2;
+/** How far a decompressing thread runs ahead, in blocks of 1 MiB. */
+const RING_BLOCKS = 32;
 const YOUNG_GENERATION_MIB = 16;
 
 /**
@@ -46,8 +51,13 @@ export async function runPipeline(
 ): Promise<ConvertResult> {
   const { signal } = options;
   signal?.throwIfAborted();
+  const layerCount = task.diffIds.length;
+  const growth = createGrowth(layerCount);
+  const rings = Array.from({ length: Math.min(MAX_DECOMPRESSORS, layerCount) }, () =>
+    createBlockRing(RING_BLOCKS),
+  );
   const workers: Worker[] = [];
-  const start = (file: string, workerData?: unknown): Worker => {
+  const start = (file: string, workerData: ConverterData | DecompressorData): Worker => {
     const worker = new Worker(workerUrl(file), {
       workerData,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
@@ -55,30 +65,30 @@ export async function runPipeline(
     workers.push(worker);
     return worker;
   };
+  let onAbort: (() => void) | undefined;
   try {
-    const converter = start('convert-worker.js', task);
-    const decompressors = Array.from({ length: Math.min(MAX_DECOMPRESSORS, task.layerCount) }, () =>
-      start('decompress-worker.js'),
-    );
+    const decompressors = rings.map((ring) => start('decompress-worker.js', { ring, growth }));
+    const converter = start('convert-worker.js', { task, rings });
     return await new Promise<ConvertResult>((resolve, reject) => {
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      onAbort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', onAbort, { once: true });
       for (const worker of workers) {
         worker.on('error', reject);
         worker.on('exit', () => reject(new HearthError('INTERNAL', 'a thread of the build ended early')));
       }
-      const feed = (layerIndex: number): void => {
+      const feed = async (layerIndex: number): Promise<void> => {
         const layer = image.layers[layerIndex];
-        const decompressor = decompressors[(task.layerCount - 1 - layerIndex) % decompressors.length];
+        const decompressor = decompressors[(layerCount - 1 - layerIndex) % decompressors.length];
         if (layer === undefined || decompressor === undefined) return;
-        feedLayer(layer, layerIndex, decompressor, converter).catch(reject);
+        decompressor.postMessage(await taskOf(layer, layerIndex));
       };
       converter.on('message', (message: ConvertMessage) => {
         switch (message.type) {
           case 'progress':
             options.onProgress(message.progress);
             break;
-          case 'want':
-            feed(message.layerIndex);
+          case 'again':
+            feed(message.layerIndex).catch(reject);
             break;
           case 'done':
             resolve(message.result);
@@ -90,38 +100,30 @@ export async function runPipeline(
           }
         }
       });
-      for (let layerIndex = task.layerCount - 1; layerIndex >= 0; layerIndex -= 1) feed(layerIndex);
+      const feedAll = async (): Promise<void> => {
+        for (let layerIndex = layerCount - 1; layerIndex >= 0; layerIndex -= 1) await feed(layerIndex);
+      };
+      for (const [index, layer] of image.layers.entries()) watchGrowth(layer, index, growth).catch(reject);
+      feedAll().catch(reject);
     });
   } finally {
+    if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }
 
-/** Starts one pass over a layer and tells its decompressing thread as the blob grows. */
-async function feedLayer(
-  layer: ImageLayer,
-  layerIndex: number,
-  decompressor: Worker,
-  converter: Worker,
-): Promise<void> {
-  const { port1, port2 } = new MessageChannel();
-  const notice: LayerPort = { type: 'layer', layerIndex, port: port2 };
-  converter.postMessage(notice, [port2]);
+async function taskOf(layer: ImageLayer, layerIndex: number): Promise<DecompressTask> {
   const { sizeBytes, mediaType } = layer.descriptor;
-  const path = await layer.open();
-  const task: DecompressRequest = {
-    type: 'task',
-    layerIndex,
-    path,
-    sizeBytes,
-    compression: layerCompression(mediaType),
-    port: port1,
-  };
-  decompressor.postMessage(task, [port1]);
+  return { layerIndex, path: await layer.open(), sizeBytes, compression: layerCompression(mediaType) };
+}
+
+/** Starts the transfer of a blob and says as it grows. */
+async function watchGrowth(layer: ImageLayer, layerIndex: number, growth: GrowthMemory): Promise<void> {
+  await layer.open();
+  const { sizeBytes } = layer.descriptor;
   for (let offset = 0; offset < sizeBytes; ) {
     offset = await layer.available(offset);
-    const growth: DecompressRequest = { type: 'available', layerIndex, byteCount: offset };
-    decompressor.postMessage(growth);
+    announceGrowth(growth, layerIndex, offset);
   }
 }
 

@@ -1,6 +1,10 @@
 /** Errors between threads: coded errors keep code, hint and details. */
-import { HearthError } from '../errors/index.js';
-import type { ThreadFailure } from './messages.js';
+import { HearthError, type HearthErrorJson } from '../errors/index.js';
+
+/** A failure on its way to another thread; plain JSON. */
+export type ThreadFailure =
+  | { readonly kind: 'hearth'; readonly error: HearthErrorJson }
+  | { readonly kind: 'other'; readonly message: string; readonly stack: string | undefined };
 
 export function encodeFailure(error: unknown): ThreadFailure {
   if (HearthError.is(error)) return { kind: 'hearth', error: error.toJSON() };

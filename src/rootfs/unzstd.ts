@@ -3,6 +3,9 @@ import { Readable, type Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { HearthError } from '../errors/index.js';
+import { compressionInvalid } from './compression-invalid.js';
+import type { ByteSink } from './decompress.js';
+import type { GrowingFile } from './growing-file.js';
 
 const OUTPUT_CHUNK_BYTES = 256 * 1024;
 /** Zstandard's own default limit: larger windows need `--long` at the other end. */
@@ -12,55 +15,49 @@ const ZSTD_D_WINDOW_LOG_MAX = 100;
 type CreateZstd = (options: { chunkSize: number; params: Record<number, number> }) => Transform;
 
 /** @throws {HearthError} `COMPRESSION_INVALID`. */
-export async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Uint8Array, void> {
+export async function unzstd(file: GrowingFile, sink: ByteSink): Promise<void> {
   const create = (zlib as { createZstdDecompress?: CreateZstd }).createZstdDecompress;
-  yield* create === undefined ? inJavaScript(source) : native(source, create);
+  if (create === undefined) inJavaScript(file, sink);
+  else await native(file, sink, create);
 }
 
-async function* native(source: AsyncIterable<Buffer>, create: CreateZstd): AsyncGenerator<Uint8Array, void> {
+async function native(file: GrowingFile, sink: ByteSink, create: CreateZstd): Promise<void> {
   const params = { [ZSTD_D_WINDOW_LOG_MAX]: MAX_WINDOW_LOG };
   const decoder = create({ chunkSize: OUTPUT_CHUNK_BYTES, params });
-  const input = Readable.from(source, { objectMode: false });
+  const input = Readable.from(copies(file), { objectMode: false });
   input.on('error', (error) => decoder.destroy(error));
   input.pipe(decoder);
   try {
-    yield* decoder;
+    for await (const chunk of decoder) sink.write(chunk, file.readBytes);
   } catch (error) {
     if (HearthError.is(error) || !(error instanceof Error) || !('errno' in error)) throw error;
-    throw invalid(error);
+    throw compressionInvalid(error.message, file.readBytes, error);
   } finally {
     input.destroy();
     decoder.destroy();
   }
 }
 
-async function* inJavaScript(source: AsyncIterable<Buffer>): AsyncGenerator<Uint8Array, void> {
-  let out: Uint8Array[] = [];
+function* copies(file: GrowingFile): Generator<Buffer, void> {
+  for (const chunk of file.chunks()) yield Buffer.from(chunk);
+}
+
+function inJavaScript(file: GrowingFile, sink: ByteSink): void {
+  // What the decoder itself refuses is told from what the sink throws while it takes bytes.
+  let thrownBySink: { error: unknown } | undefined;
   const decoder = new Decompress((chunk) => {
-    out.push(chunk);
+    try {
+      sink.write(chunk, file.readBytes);
+    } catch (error) {
+      thrownBySink = { error };
+      throw error;
+    }
   });
-  for await (const chunk of source) {
-    pushInto(decoder, chunk, false);
-    yield* out;
-    out = [];
-  }
-  pushInto(decoder, new Uint8Array(0), true);
-  yield* out;
-}
-
-function pushInto(decoder: Decompress, chunk: Uint8Array, isLast: boolean): void {
   try {
-    decoder.push(chunk, isLast);
+    for (const chunk of copies(file)) decoder.push(chunk, false);
+    decoder.push(new Uint8Array(0), true);
   } catch (error) {
-    throw invalid(error);
+    if (thrownBySink !== undefined || HearthError.is(error)) throw error;
+    throw compressionInvalid(error instanceof Error ? error.message : String(error), file.readBytes, error);
   }
-}
-
-function invalid(cause: unknown): HearthError {
-  const problem = cause instanceof Error ? cause.message : String(cause);
-  return new HearthError('COMPRESSION_INVALID', `the layer cannot be decompressed: ${problem}`, {
-    hint: 'Pull the image again; if it repeats, the image is damaged where it is kept.',
-    details: { problem },
-    cause,
-  });
 }
