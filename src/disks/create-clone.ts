@@ -6,7 +6,7 @@ import type { CloneForVmOptions, Template } from './clone-types.js';
 import { onDisk } from './disk-error.js';
 import { mtimeNs } from './grow-clone.js';
 import { growFileSystem, type ResizeExt4Options } from './resize-ext4.js';
-import { diskFileName, type Growth, writeRecord, writeSizeStamp, writeStamp } from './slot.js';
+import { type CloneRecord, diskFileName, type Growth, writeFirstRecord } from './slot.js';
 import { syncFile } from './sparse-copy.js';
 
 export interface CloneRequest {
@@ -43,7 +43,7 @@ export async function createClone(staging: string, request: CloneRequest): Promi
     format,
     sizeBytes,
     readOnly,
-    durable: !grows,
+    durable: false,
     ...(rungs === undefined ? {} : { rungs }),
     ...(signal === undefined ? {} : { signal }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -53,10 +53,10 @@ export async function createClone(staging: string, request: CloneRequest): Promi
     await growFileSystem(working, resizeOptions(request));
     growth = 'offline';
   }
-  if (grows) await onDisk(working, () => syncFile(working));
-  await onDisk(working, () => rename(working, join(staging, diskFileName(disk.format))));
+  const diskPath = join(staging, diskFileName(disk.format));
+  await onDisk(working, () => rename(working, diskPath));
 
-  await writeRecord(staging, {
+  const record: CloneRecord = {
     schemaVersion: 1,
     vmId: request.vmId,
     template: template.name,
@@ -68,8 +68,11 @@ export async function createClone(staging: string, request: CloneRequest): Promi
     readOnly,
     growth,
     virtualSizeBytes: sizeBytes,
-    diskMtimeNs: await mtimeNs(join(staging, diskFileName(disk.format))),
-  });
-  await writeStamp(staging, template.sha256);
-  if (grows) await writeSizeStamp(staging, sizeBytes);
+    diskMtimeNs: await mtimeNs(diskPath),
+  };
+  // All at once: a journal takes them in one commit. A hard link is the template, not ours to open for writing.
+  await Promise.all([
+    onDisk(diskPath, async () => disk.rung !== 'hardlink' && syncFile(diskPath)),
+    writeFirstRecord(staging, record, template.sha256, grows ? sizeBytes : undefined),
+  ]);
 }

@@ -167,7 +167,6 @@ async function growOnline(slot: Slot, targetBytes: number): Promise<Slot> {
 
 async function copyDisk(slot: Slot, { signal, timeoutMs }: ResizeExt4Options) {
   const path = join(slot.directory, COPY_FILE);
-  await onDisk(path, () => rm(path, { force: true }));
   const options: CloneDiskOptions = {
     format: 'raw',
     ...(signal === undefined ? {} : { signal }),

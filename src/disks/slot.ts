@@ -9,7 +9,7 @@
  * A slot appears whole, by a rename. Only growing changes it afterwards, in an order in which a size
  * stamp never stands beside a disk that is not grown.
  */
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, HearthError } from '../errors/index.js';
 import { readFileBounded, syncDirectory, writeFileAtomic } from '../fsx/index.js';
@@ -128,7 +128,36 @@ function parseRecord(text: string, path: string): CloneRecord {
 }
 
 export async function writeRecord(directory: string, record: CloneRecord): Promise<void> {
-  await writeFileAtomic(join(directory, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
+  await writeFileAtomic(join(directory, RECORD_FILE), encodeRecord(record));
+}
+
+/**
+ * Writes record and stamps of a slot that nobody sees yet, each synced; its directory is not.
+ *
+ * @param sizeStamp Undefined for a disk of the template's size.
+ */
+export async function writeFirstRecord(
+  directory: string,
+  record: CloneRecord,
+  sha256: string,
+  sizeStamp: number | undefined,
+): Promise<void> {
+  const files: [name: string, text: string][] = [
+    [RECORD_FILE, encodeRecord(record)],
+    [STAMP_FILE, sha256],
+  ];
+  if (sizeStamp !== undefined) files.push([SIZE_STAMP_FILE, String(sizeStamp)]);
+  await Promise.all(
+    files.map(([name, text]) =>
+      onDisk(directory, () =>
+        writeFile(join(directory, name), text, { flag: 'wx', mode: 0o600, flush: true }),
+      ),
+    ),
+  );
+}
+
+function encodeRecord(record: CloneRecord): string {
+  return `${JSON.stringify(record, null, 2)}\n`;
 }
 
 /** @throws {HearthError} `CLONE_INVALID` when the stamp is missing or cannot be read. */
@@ -137,10 +166,6 @@ export async function readStamp(directory: string): Promise<string> {
   const text = await readSlotFile(path, MAX_STAMP_BYTES);
   if (text === undefined) throw slotInvalid(path, 'is missing: cannot read stamp of the clone');
   return text.trim();
-}
-
-export async function writeStamp(directory: string, sha256: string): Promise<void> {
-  await writeFileAtomic(join(directory, STAMP_FILE), sha256);
 }
 
 /**

@@ -76,9 +76,8 @@ function locate(directory: string, name: string): TemplateLocation {
 
 async function namesIn(directory: string): Promise<string[]> {
   try {
-    const names = await readdir(directory, { encoding: 'buffer' });
-    // A name that is not UTF-8 does not come back the same from a string.
-    return names.filter((name) => Buffer.from(name.toString()).equals(name)).map(String);
+    // A name that is not UTF-8 comes back as another one, which leads nowhere.
+    return await readdir(directory);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw diskError(error, directory);

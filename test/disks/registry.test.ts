@@ -251,6 +251,7 @@ describe('cloneForVm', () => {
     const { path } = await bench.registry.cloneForVm('vm', 'debian');
     renameSync(path, `${path}.real`);
     symlinkSync(`${path}.real`, path);
+    await expect(bench.registry.inspect('vm')).rejects.toMatchObject({ code: 'CLONE_INVALID' });
     await expect(bench.registry.cloneForVm('vm', 'debian')).rejects.toMatchObject({ code: 'CLONE_INVALID' });
     symlinkSync(dirname(path), join(bench.clonesDir, 'linked'));
     await expect(bench.registry.cloneForVm('linked', 'debian')).rejects.toMatchObject({

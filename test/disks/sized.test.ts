@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hashFile, resizeExt4Image } from '../../src/disks/index.js';
@@ -40,7 +48,7 @@ describe('cloneForVmWithSize', () => {
       message: expect.stringContaining('resize-down would lose data'),
       details: { currentBytes: 4096, targetBytes: sizeBytes },
     });
-    expect(existsSync(join(bench.clonesDir, 'vm'))).toBe(false);
+    expect(existsSync(bench.clonesDir)).toBe(false);
     expect(bench.calls()).toEqual([]);
   });
 
@@ -147,7 +155,7 @@ describe('defect 1: a resize that failed is never taken for a success', () => {
       code: 'RESIZE_FAILED',
     });
     expect(readFileSync(path).equals(OLD)).toBe(true);
-    expect(existsSync(`${path}.size`)).toBe(false);
+    expect(readdirSync(dirname(path)).sort()).toEqual(['clone.json', 'rootfs.ext4', 'rootfs.ext4.sha256']);
     bench.fakeResize2fs('exit 0');
     expect((await registry.cloneForVmWithSize('vm', 'debian', 8192)).sizeBytes).toBe(8192);
   });
@@ -192,6 +200,14 @@ describe('growing online', () => {
     expect(clone).toMatchObject({ sizeBytes: 8192, growth: 'online', format: 'raw' });
     expectGrown(clone.path, 8192);
     expect(bench.calls()).toEqual([]);
+  });
+
+  it('a hard link becomes independent before it is extended', async () => {
+    const { template, registry } = openSized();
+    await registry.cloneForVm('vm', 'debian', { rungs: ['hardlink'], readOnly: true });
+    const clone = await registry.cloneForVmWithSize('vm', 'debian', 8192, { growth: 'online' });
+    expect(clone).toMatchObject({ sizeBytes: 8192, growth: 'online', readOnly: false });
+    expect(statSync(template).size).toBe(4096);
   });
 
   it('a disk that a guest has written to is never shown to resize2fs', async () => {
