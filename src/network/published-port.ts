@@ -2,6 +2,7 @@
  * A published port: a TCP listener of the host whose connections are carried into the guest, one stream
  * each, without a network device.
  */
+import { setMaxListeners } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errnoOf, HearthError } from '../errors/index.js';
@@ -76,6 +77,8 @@ export async function publishPort(
   signal?.throwIfAborted();
   const limits = { ...DEFAULT_PUBLISHED_PORT_LIMITS, ...given };
   const closing = new AbortController();
+  // Every connection listens to it, and their number is bounded by `maxConnections`.
+  setMaxListeners(0, closing.signal);
   const running = new Set<Promise<void>>();
 
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
