@@ -7,7 +7,7 @@ const TLS_PROBLEM =
 /** OpenSSL's words for bytes that are not TLS; the code is often no more than EPROTO. */
 const PLAIN_HTTP = /wrong version number|packet length too long|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/;
 const NO_NAME = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA', 'EAI_NONAME']);
-const MALFORMED = /^(?:HPE_|UND_ERR_HEADERS_OVERFLOW$|UND_ERR_RES_EXCEEDED)/;
+const MALFORMED = /^(?:HPE_|HTTPParserError$|UND_ERR_HEADERS_OVERFLOW$|UND_ERR_RES_EXCEEDED)/;
 
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -22,7 +22,7 @@ export function isPlainHttpAnswer(error: unknown): boolean {
 export function transportError(error: unknown, url: URL): HearthError {
   // Errors of several addresses come bundled; the first one tells as much as any.
   const first = error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : error;
-  const reason = codeOf(first) || codeOf(error);
+  const reason = codeOf(first) || codeOf(error) || (first instanceof Error ? first.name : '');
   const shown = redactUrl(url);
   const details = { url: shown, reason };
   const options = { details, cause: error };

@@ -16,6 +16,7 @@ const PROGRESS_BYTES = 64 * 1024;
 /** Chunks gathered while the previous write is under way. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 const HTTP_PARTIAL_CONTENT = 206;
+const HTTP_RANGE_NOT_SATISFIABLE = 416;
 
 export interface TransferOptions {
   readonly limits: RegistryLimits;
@@ -73,13 +74,7 @@ async function requestRest(
   options: TransferOptions,
 ): Promise<void> {
   const offset = ingest.writtenBytes;
-  const response = await session.request({
-    method: 'GET',
-    path: `blobs/${blob.digest}`,
-    headers: offset === 0 ? {} : { range: `bytes=${offset}-` },
-    wanted: 'blob',
-    signal: options.signal,
-  });
+  const response = await requestFrom(session, blob, offset, options.signal);
   try {
     const skip = response.status === HTTP_PARTIAL_CONTENT ? checkRange(response, offset, blob) : offset;
     checkLength(response, skip, offset, blob);
@@ -88,20 +83,39 @@ async function requestRest(
     response.discard();
     throw error;
   }
-  if (ingest.writtenBytes < blob.sizeBytes) {
-    throw new HearthError(
-      'SIZE_MISMATCH',
-      `${blob.digest} should have ${blob.sizeBytes} bytes, ${response.url.host} sent ${ingest.writtenBytes}`,
-      {
-        hint: 'Pull the image again; if it repeats, the registry holds a damaged blob.',
-        details: {
-          digest: blob.digest,
-          expectedBytes: blob.sizeBytes,
-          actualBytes: ingest.writtenBytes,
-          isPassing: true,
-        },
-      },
-    );
+  if (ingest.writtenBytes < blob.sizeBytes) throw tooShort(blob, ingest.writtenBytes, true);
+}
+
+/** @param isPassing Whether the server may send the rest when it is asked again. */
+function tooShort(blob: BlobKey, actualBytes: number, isPassing: boolean): HearthError {
+  const { digest, sizeBytes } = blob;
+  return new HearthError(
+    'SIZE_MISMATCH',
+    `${digest} should have ${sizeBytes} bytes, the registry sent ${actualBytes}`,
+    {
+      hint: 'Pull the image again; if it repeats, the registry holds a damaged blob.',
+      details: { digest, expectedBytes: sizeBytes, actualBytes, isPassing },
+    },
+  );
+}
+
+async function requestFrom(
+  session: Session,
+  blob: BlobKey,
+  offset: number,
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  try {
+    return await session.request({
+      method: 'GET',
+      path: `blobs/${blob.digest}`,
+      headers: offset === 0 ? {} : { range: `bytes=${offset}-` },
+      wanted: 'blob',
+      signal,
+    });
+  } catch (error) {
+    const isBeyondEnd = HearthError.is(error) && error.details.status === HTTP_RANGE_NOT_SATISFIABLE;
+    throw isBeyondEnd ? tooShort(blob, offset, false) : error;
   }
 }
 
