@@ -69,7 +69,7 @@ describe('cloneForVmWithSize', () => {
     expect(bench.calls().slice(0, 2)).toEqual(['-f', '--']);
   });
 
-  it('RR-35 RR-36: a clone that is a hard link becomes independent before it grows', async () => {
+  it('RR-35 RR-36 defect 8: a clone that is a hard link, forced on any file system, becomes independent before it grows', async () => {
     const { template, registry } = openSized();
     const rungs = ['hardlink'] as const;
     const linked = await registry.cloneForVm('vm', 'debian', { rungs, readOnly: true });
