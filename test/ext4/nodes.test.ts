@@ -9,6 +9,7 @@ import {
   EMPTY,
   expectClean,
   file,
+  run,
   Scratch,
   special,
   symlink,
@@ -100,6 +101,17 @@ describe('every kind of inode at its edges', () => {
     expect(debugfs(image, 'stat /top')).toMatch(/Mode: {2}06755.*\n.*\nUser: +(-1|4294967295) /);
     // All four times; 0xee6b27ff is 999,999,999 ns and epoch 3.
     expect(debugfs(image, 'stat /late').match(/time: 0x7fffffff:ee6b27ff/g)).toHaveLength(4);
+  });
+});
+
+describe('times of the years 2310 to 2378', () => {
+  it.each([3 * 2 ** 32 - 2 ** 31, 3 * 2 ** 32 - 1])('are kept (%d), though e2fsck wonders', (seconds) => {
+    using scratch = new Scratch();
+    const image = scratch.file('image');
+    build(image, () => directory({ f: file(EMPTY, at(seconds)) }));
+    const low = ((seconds % 2 ** 32) + 2 ** 32) % 2 ** 32;
+    expect(debugfs(image, 'stat /f')).toContain(`mtime: 0x${low.toString(16)}:00000003`);
+    expect(run('e2fsck', ['-fn', image])).toContain('Timestamp(s) on inode 12 beyond 2310-04-04');
   });
 });
 
