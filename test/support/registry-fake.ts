@@ -65,7 +65,7 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
     };
     seen.push(entry);
     if ((await intercept?.(entry, request, response)) === true) return;
-    const wanted = /\/(?:manifests|blobs)\/([^/?]+)$/.exec(path)?.[1] ?? '';
+    const wanted = /\/(?:manifests|blobs)\/([^/?]+)(?:\?|$)/.exec(path)?.[1] ?? '';
     const digest = wanted === '1' ? (top ?? '') : wanted;
     serve(blobs.get(digest), digest, request, response);
   };
