@@ -27,7 +27,7 @@ import {
 import type { InstallerContext, InstallPlan } from './install-plan.js';
 import type { EnvironmentLayout } from './layout.js';
 import type { ObtainedArtifacts } from './source.js';
-import { hashFile, hashRootfs } from './validity.js';
+import { hashFile } from './validity.js';
 
 /**
  * Installs and publishes; an install that was there before under the same name and version is replaced.
@@ -134,12 +134,9 @@ async function measureArtifacts(
       await file.sync();
       const found = await file.stat({ bigint: true });
       const name = relative(staging, path);
-      const digest =
-        name === ROOTFS_FILE
-          ? (rootfsDigest ?? (await hashRootfs(path, signal)))
-          : await hashFile(path, signal);
+      const known = name === ROOTFS_FILE ? rootfsDigest : undefined;
       artifacts[name] = {
-        digest,
+        digest: known ?? (await hashFile(path, signal)),
         size_bytes: Number(found.size),
         mtime_ns: String(found.mtimeNs),
       };

@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { errnoOf } from '../errors/index.js';
+import { errnoOf, HearthError } from '../errors/index.js';
 import { digestRootfs } from '../rootfs/index.js';
 import {
   type InstalledArtifact,
@@ -99,18 +99,15 @@ async function checkArtifact(
     options.signal?.throwIfAborted();
     const errno = errnoOf(error);
     if (errno === 'ENOENT') return `${file} is missing`;
+    if (HearthError.is(error)) return `${file}: ${error.message}`;
     return `${file} cannot be read (${errno ?? String(error)})`;
   }
 }
 
-/** The digest of a root file system: of the kind that is quick to compute for large files with holes. */
-export async function hashRootfs(path: string, signal?: AbortSignal): Promise<string> {
-  return await digestRootfs(path, signal === undefined ? {} : { signal });
-}
-
-/** The digest of a file, of the kind that `expected` is. */
+/** The digest of a file, of the kind that `expected` is: of its bytes, or of an ext4 image's content. */
 async function digestLike(expected: string, path: string, signal: AbortSignal | undefined): Promise<string> {
-  return expected.startsWith('sha256-4m:') ? await hashRootfs(path, signal) : await hashFile(path, signal);
+  if (expected.startsWith('sha256:')) return await hashFile(path, signal);
+  return await digestRootfs(path, signal === undefined ? {} : { signal });
 }
 
 /** The sha256 digest of a file's bytes. */
