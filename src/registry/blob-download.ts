@@ -2,6 +2,7 @@
 import { HearthError } from '../errors/index.js';
 import type { BlobStore, Descriptor, Digest, ImageLayer, Ingest } from '../oci/index.js';
 import { offline } from './documents.js';
+import type { Session } from './session.js';
 import type { Sources } from './sources.js';
 import { transferBlob } from './transfer.js';
 
@@ -121,27 +122,37 @@ export class BlobDownload {
   }
 
   async #fill(ingest: Ingest): Promise<void> {
+    const { sessions } = this.#context.sources;
     this.#written(ingest.writtenBytes);
     try {
-      await this.#transfer(ingest);
-      await ingest.commit();
+      await this.#transfer(ingest, sessions);
     } catch (error) {
-      const isStale = HearthError.is(error) && error.code === 'DIGEST_MISMATCH' && ingest.resumedBytes > 0;
-      if (!isStale) throw error;
-      await ingest.restart();
+      // What an earlier process left, or what a mirror sent, was wrong. Whoever has read of it cannot be helped.
+      const isForeign = ingest.resumedBytes > 0 || sessions.length > 1;
+      const isWrong = HearthError.is(error) && error.code === 'DIGEST_MISMATCH';
+      if (!isWrong || !isForeign || this.#isExposed) throw error;
+      this.#ingest = undefined;
       this.#availableBytes = 0;
-      await this.#transfer(ingest);
-      await ingest.commit();
+      try {
+        await ingest.restart();
+      } finally {
+        this.#ingest = ingest;
+      }
+      await this.#transfer(
+        ingest,
+        sessions.filter((session) => !session.endpoint.isMirror),
+      );
     }
   }
 
-  async #transfer(ingest: Ingest): Promise<void> {
+  async #transfer(ingest: Ingest, sessions: readonly Session[]): Promise<void> {
     const { sources, signal } = this.#context;
-    await transferBlob(sources.sessions, this.descriptor, ingest, {
+    await transferBlob(sessions, this.descriptor, ingest, {
       limits: sources.limits,
       signal,
       onWritten: (writtenBytes) => this.#written(writtenBytes),
     });
+    await ingest.commit();
   }
 
   #written(writtenBytes: number): void {
