@@ -27,7 +27,7 @@ import {
   XATTR_OFFSET,
 } from './inode.js';
 import { writeJournalSuperblock } from './journal.js';
-import type { Ext4Directory, Ext4Node, Timestamp } from './node.js';
+import type { Ext4Node, Timestamp } from './node.js';
 import type { Plan } from './plan.js';
 import type { NumberedTree } from './tree.js';
 import type { TreeBlocks } from './tree-blocks.js';
@@ -159,7 +159,7 @@ class InodeTableWriter {
         mapExtents(node.data.extents);
         break;
       case 'directory': {
-        const extents = this.#writeDirectory(inode, node, seed);
+        const extents = this.#writeDirectory(inode, seed);
         sizeBytes = extentBlocks(extents) * BLOCK_BYTES;
         mapExtents(extents);
         if (this.#input.treeBlocks.hashTrees.has(inode)) flags |= INODE_FLAG.index;
@@ -225,7 +225,7 @@ class InodeTableWriter {
     return extentBlocks(extents) + treeBlocks;
   }
 
-  #writeDirectory(inode: number, directory: Ext4Directory, seed: number): number[] {
+  #writeDirectory(inode: number, seed: number): number[] {
     const { tree, treeBlocks, contentStage } = this.#input;
     const entries = tree.entries[inode];
     const names = entries?.names ?? [];
@@ -242,9 +242,8 @@ class InodeTableWriter {
       return block;
     };
     const addEntry = (writer: EntryWriter, index: number): void => {
-      const name = names[index] ?? '';
-      const kind = directory.children.get(name)?.kind ?? 'directory';
-      writer.add(entries?.inodes[index] ?? 0, ENTRY_TYPE[kind], name);
+      const child = entries?.inodes[index] ?? 0;
+      writer.add(child, ENTRY_TYPE[tree.nodes[child]?.kind ?? 'directory'], names[index] ?? '');
     };
 
     const hashTree = treeBlocks.hashTrees.get(inode);
