@@ -160,7 +160,15 @@ export function catalogOf(
   sources: readonly SourceDocument[],
   more: Readonly<Record<string, unknown>> = {},
 ): Catalog {
-  return parseCatalog({
+  return parseCatalog(catalogDocument(sources, more));
+}
+
+/** The same as it would stand in a file. */
+export function catalogDocument(
+  sources: readonly SourceDocument[],
+  more: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  return {
     catalogVersion: '9.9.9',
     defaultEnvironment: 'debian:12',
     defaultKernel: KERNEL_NAME,
@@ -187,7 +195,7 @@ export function catalogOf(
       },
     ],
     ...more,
-  });
+  };
 }
 
 /** Collects progress; `phases` are the distinct phases in order. */
