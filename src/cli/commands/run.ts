@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { GuestProcess, TerminalSize } from '../../agent/index.js';
 import { MIB, parseDuration, parseSize } from '../../bytes/index.js';
+import { loadConfig } from '../../config/index.js';
 import type { Environment } from '../../environments/index.js';
 import { fileError, HearthError } from '../../errors/index.js';
 import {
@@ -97,17 +98,18 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     for (const [name, value] of parseEnvFile(text, context.env)) env.set(name, value);
   }
   for (const [name, value] of parseEnvWords(args.list('env'), context.env)) env.set(name, value);
+  const { run: defaults } = await loadConfig(context.paths);
   const timeout = args.text('timeout');
   const disk = args.text('disk');
   return {
     image: args.positionals[0] ?? '',
     env,
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
-    cpus: wholeNumber('cpus', args.text('cpus') ?? '1', 1, MAX_CPUS),
-    memoryMib: Math.floor(parseSize(args.text('memory') ?? '512M') / MIB),
+    cpus: wholeNumber('cpus', args.text('cpus') ?? String(defaults.cpus ?? 1), 1, MAX_CPUS),
+    memoryMib: Math.floor(parseSize(args.text('memory') ?? defaults.memory ?? '512M') / MIB),
     diskBytes: disk === undefined ? undefined : parseSize(disk),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
-    accelerator: parseAcceleratorWish(args.text('accel') ?? 'auto'),
+    accelerator: parseAcceleratorWish(args.text('accel') ?? defaults.accel ?? 'auto'),
   };
 }
 
