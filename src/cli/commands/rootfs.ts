@@ -49,7 +49,7 @@ async function openImage(
       signal,
       ...(local.name === undefined ? {} : { name: local.name }),
     });
-    return { image, close: () => image[Symbol.asyncDispose]() };
+    return { image, close: async () => image[Symbol.asyncDispose]() };
   }
   progress.update('build', text, { phase: 'resolve' });
   const blobs = await openBlobStore(join(paths.cache, 'blobs'));
@@ -63,7 +63,7 @@ async function openImage(
     offline: args.flag('offline'),
     insecure: [...(registry.insecure ?? []), ...args.list('insecure')],
   });
-  return { image, close: () => image[Symbol.asyncDispose]() };
+  return { image, close: async () => image[Symbol.asyncDispose]() };
 }
 
 function platformOf(args: ParsedArguments): Platform {
