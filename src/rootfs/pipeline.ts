@@ -114,7 +114,8 @@ export async function runPipeline(
 
 async function taskOf(layer: ImageLayer, layerIndex: number): Promise<DecompressTask> {
   const { sizeBytes, mediaType } = layer.descriptor;
-  return { layerIndex, path: await layer.open(), sizeBytes, compression: layerCompression(mediaType) };
+  const blob = { path: await layer.open(), offsetBytes: layer.offsetBytes ?? 0, sizeBytes };
+  return { layerIndex, blob, compression: layerCompression(mediaType) };
 }
 
 /** Starts the transfer of a blob and says as it grows. */
