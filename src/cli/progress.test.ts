@@ -7,6 +7,13 @@ function sink(columns = 80) {
   return { stream: stream as unknown as NodeJS.WriteStream, text: () => written.join('') };
 }
 
+/** Control characters and times by name. */
+const visible = (text: string): string =>
+  text
+    .replaceAll('\u001b', 'ESC')
+    .replaceAll('\r', 'CR ')
+    .replaceAll(/\d+ ms/g, 'TIME');
+
 describe('progressMode', () => {
   it.each([
     [undefined, { isTTY: true }, {}, 'live'],
@@ -39,25 +46,32 @@ describe('progress', () => {
     );
   });
 
-  it('keeps one live line, cut to the terminal, and ends it with the time it took', () => {
-    const { stream, text } = sink(40);
+  it('keeps one live line a phase, cut to the terminal, and ends each with the time it took', () => {
+    const { stream, text } = sink(60);
     const progress = createProgress('live', stream, { NO_COLOR: '1' });
-    progress.update('pull', 'a-very-long-name-of-an-environment', {
-      phase: 'download',
-      doneBytes: 50,
-      totalBytes: 100,
-    });
-    progress.update('run', 'x', { phase: 'boot' });
+    const download = { phase: 'download', doneBytes: 50, totalBytes: 100 };
+    progress.update('pull', 'x', download);
+    progress.update('pull', 'x', { phase: 'kernel', note: `a long note ${'.'.repeat(60)}` });
     progress.finish();
-    const lines = text().split('\n');
-    const clear = '\r\u001b[K';
-    const head = '[pull] phase=download environment=a-very-long-name-of-an-environment';
-    const amount = '  ██████████░░░░░░░░░░ 50 B / 100 B';
-    expect(lines[0]?.replace(/\d+ ms$/, 'TIME')).toBe(
-      `${clear}${head.slice(0, 39)}${clear}${head}${amount} TIME`,
-    );
-    expect(lines[1]).toMatch(/\[run\] phase=boot environment=x \d+ ms$/);
-    expect(lines[2]).toBe('');
+    const lines = visible(text()).split('\n');
+    expect(lines[0]).toBe('CR ESC[K[pull] phase=download environment=x  ██████████░░░░░░░░░░ 5');
+    expect(lines[1]).toMatch(/^ESC\[1ACR ESC\[K\[pull\] phase=download .* TIME$/);
+    expect(lines[2]).toBe(`CR ESC[K[pull] phase=kernel environment=x (a long note ${'.'.repeat(12)}`);
+    expect(lines[3]).toMatch(/^ESC\[2ACR .* TIME$/);
+    expect(lines[4]).toMatch(/^CR .*phase=kernel.*\. TIME$/);
+    expect(lines[5]).toBe('');
+  });
+
+  it('starts afresh below a note', () => {
+    const { stream, text } = sink();
+    const progress = createProgress('live', stream, { NO_COLOR: '1' });
+    progress.update('run', 'x', { phase: 'boot' });
+    progress.note('by the way');
+    progress.update('run', 'x', { phase: 'exec' });
+    progress.finish();
+    progress.finish();
+    expect(visible(text()).match(/ESC\[\d+A/g)).toHaveLength(2);
+    expect(text()).toContain('\nby the way\n');
   });
 
   it('is silent with none', () => {
