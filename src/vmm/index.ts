@@ -6,4 +6,5 @@ export {
 } from './accelerator.js';
 export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
 export { vmExitedError } from './errors.js';
+export { qemuIdentity } from './identity.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
