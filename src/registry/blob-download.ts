@@ -85,21 +85,19 @@ export class BlobDownload {
 
   async #run(turn: () => Promise<() => void>): Promise<void> {
     const { store, signal } = this.#context;
+    // Asked for at once, so that blobs get their turns in the order in which they were started.
+    const myTurn = turn();
     try {
       if (await this.#isStored()) return this.#finish('cached');
       if (this.#context.offline) throw offline(this.#context.name, this.descriptor.digest);
       this.#report('waiting');
-      const endTurn = await turn();
-      try {
-        signal.throwIfAborted();
-        const ingest = await store.ingest(this.descriptor, { signal });
-        // Another process has brought it in the meantime.
-        if (ingest === undefined) return this.#finish('cached');
-        this.#ingest = ingest;
-        await this.#fill(ingest);
-      } finally {
-        endTurn();
-      }
+      await myTurn;
+      signal.throwIfAborted();
+      const ingest = await store.ingest(this.descriptor, { signal });
+      // Another process has brought it in the meantime.
+      if (ingest === undefined) return this.#finish('cached');
+      this.#ingest = ingest;
+      await this.#fill(ingest);
       this.#finish('done');
       // Whoever was given the path of the growing file gets the time to open it.
       if (this.#isExposed)
@@ -108,8 +106,13 @@ export class BlobDownload {
     } catch (error) {
       this.#failure = { error };
       this.#notify();
+      // One blob finds the disk full for all; what they have would be in the way of whatever is to free it.
+      if (HearthError.is(error) && error.code === 'DISK_FULL') await this.#ingest?.abandon();
       await this.close();
       throw error;
+    } finally {
+      // Also the turn of a blob that did not need it, whenever it comes.
+      void myTurn.then((endTurn) => endTurn());
     }
   }
 
