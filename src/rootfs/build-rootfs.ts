@@ -91,6 +91,11 @@ export async function buildRootfs(image: Image, options: BuildRootfsOptions): Pr
   signal?.throwIfAborted();
   assertConvertible(image);
   const staging = await createStaging(outputPath);
+  for (const { done } of image.layers) {
+    done.catch(() => {
+      // Awaited below, when the layers have been converted.
+    });
+  }
   try {
     const converted = await runPipeline(
       image,
