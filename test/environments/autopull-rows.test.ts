@@ -198,6 +198,8 @@ describe('kernels', () => {
     const pull: EnvironmentParts['pull'] = async () => ({
       kind: 'image',
       image: await emptyImage(),
+      platform: { os: 'linux', architecture: 'amd64' },
+      discardDamaged: async () => false,
       [Symbol.asyncDispose]: async () => {},
     });
     const store = await bench.open({ catalog, parts: { pull, buildRootfs } });
