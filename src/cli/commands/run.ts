@@ -50,6 +50,7 @@ export const run: Command = {
     disk: { type: 'string', value: 'SIZE', help: 'Grow the disk of the VM to this size' },
     accel: { type: 'string', value: 'MODE', help: 'auto, kvm or tcg (default auto)' },
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
+    cold: { type: 'boolean', help: 'Boot, rather than resume a VM that has booted before' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     rm: { type: 'boolean', help: 'Accepted for the habit: the VM is always removed' },
     ...JSON_OPTION,
@@ -180,6 +181,8 @@ async function execute(
   const options: RunOptions = {
     paths,
     signal,
+    start: args.flag('cold') ? 'cold' : 'warm',
+    onFallback: ({ code, message }) => progress.note(`booting instead of resuming: ${code}: ${message}`),
     onPhase: (phase) => {
       if (phase === 'exec') progress.finish();
       else if (phase !== 'ready' && phase !== 'stop') progress.update('run', environment.name, { phase });
@@ -252,7 +255,7 @@ async function runForJson(
 }
 
 function document(
-  { exitCode, signal, timedOut, oomKilled, failure, durationsMs }: RunOutcome,
+  { exitCode, signal, timedOut, oomKilled, failure, start, durationsMs }: RunOutcome,
   stdout: CaptureStream,
   stderr: CaptureStream,
   { environment, decision, resolveMs }: Resolved,
@@ -275,6 +278,7 @@ function document(
     source: environment.source,
     accelerator: decision.accelerator,
     acceleratorReason: decision.reason,
+    start,
     durationsMs: { resolve: resolveMs, ...durationsMs },
   };
 }
