@@ -45,6 +45,7 @@ export class QmpClient {
     this.#stream = stream;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('error', (error) => this.#end('its connection failed', error));
+    stream.on('end', () => this.#end('it closed the connection'));
     stream.on('close', () => this.#end('it closed the connection'));
   }
 
@@ -153,6 +154,7 @@ export class QmpClient {
         );
       }, timeoutMs);
       onAbort = () => reject(signal?.reason);
+      if (signal?.aborted === true) onAbort();
       signal?.addEventListener('abort', onAbort, { once: true });
     });
     try {
