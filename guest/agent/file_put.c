@@ -23,6 +23,26 @@ int file_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+static uint8_t out[FILE_COPY_BYTES];
+static size_t out_len;
+
+int file_flush(void)
+{
+	size_t len = out_len;
+	out_len = 0;
+	return file_write_all(STDOUT_FILENO, out, len);
+}
+
+int file_put_out(const void *data, size_t len)
+{
+	int error = len > sizeof(out) - out_len ? file_flush() : 0;
+	if (error < 0 || len > sizeof(out))
+		return error < 0 ? error : file_write_all(STDOUT_FILENO, data, len);
+	memcpy(out + out_len, data, len);
+	out_len += len;
+	return 0;
+}
+
 int file_read_all(int fd, void *data, size_t len)
 {
 	uint8_t *at = data;

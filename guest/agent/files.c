@@ -109,10 +109,12 @@ static void list_job(int report, const uint8_t *payload, size_t len)
 		wire_put_text(&writer, found->d_name);
 		file_put_status(&writer, &status, target);
 		wire_put_u32(&head, (uint32_t)(writer.at - entry - 4));
-		if (file_write_all(STDOUT_FILENO, entry, (size_t)(writer.at - entry)) < 0)
+		if (file_put_out(entry, (size_t)(writer.at - entry)) < 0)
 			return;
 		count++;
 	}
+	if (file_flush() < 0)
+		return;
 	struct wire_writer writer = {reply, sizeof(reply), false};
 	wire_put_u64(&writer, count);
 	report_ok(report, reply, sizeof(reply));

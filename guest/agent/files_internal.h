@@ -29,6 +29,9 @@ struct file_attributes {
 
 /* 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t len);
+/* The same to standard output through a buffer, for many small pieces; file_flush() ends them. */
+int file_put_out(const void *data, size_t len);
+int file_flush(void);
 /* Reads exactly len bytes; -EPIPE when the input ends before. */
 int file_read_all(int fd, void *data, size_t len);
 /* Appends the record of a file: `target` is what a symbolic link points to. */

@@ -39,7 +39,7 @@ static int send_content(int dir_fd, const char *name, uint64_t size)
 			memset(buffer, 0, most);
 			got = (ssize_t)most;
 		}
-		error = file_write_all(STDOUT_FILENO, buffer, (size_t)got);
+		error = file_put_out(buffer, (size_t)got);
 		size -= (uint64_t)got;
 	}
 	if (fd >= 0)
@@ -61,7 +61,7 @@ static int send_entry(struct walk *walk, int dir_fd, const char *name, const str
 	wire_put_text(&writer, walk->path);
 	file_put_status(&writer, status, target);
 	wire_put_u32(&head, (uint32_t)(writer.at - entry - 4));
-	int error = file_write_all(STDOUT_FILENO, entry, (size_t)(writer.at - entry));
+	int error = file_put_out(entry, (size_t)(writer.at - entry));
 	if (error == 0 && walk->contents && S_ISREG(status->st_mode))
 		error = send_content(dir_fd, name, (uint64_t)status->st_size);
 	walk->entries++;
@@ -121,7 +121,9 @@ void tree_read_job(int report, const uint8_t *payload, size_t len)
 	walk.contents = (flags & TREE_CONTENTS) != 0;
 	int error = send_tree(&walk, AT_FDCWD, path);
 	if (error == 0)
-		error = file_write_all(STDOUT_FILENO, end, sizeof(end));
+		error = file_put_out(end, sizeof(end));
+	if (error == 0)
+		error = file_flush();
 	if (error < 0)
 		file_fail(report, -error, path);
 	else

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import {
   type AgentClient,
@@ -21,26 +22,41 @@ import { REPOSITORY, SHARED_HOME } from './cli.js';
 
 const run = promisify(execFile);
 export const AGENT_PATH = `${REPOSITORY}build/agent/hearth-agent`;
+/** The same agent under AddressSanitizer and UndefinedBehaviorSanitizer. */
+const SANITIZED_AGENT_PATH = `${AGENT_PATH}-sanitized`;
 const BOOT_TIMEOUT_MS = 60_000;
+
+/** Both builds of the agent, for `describe.each`. */
+export const AGENTS: readonly (readonly [name: string, path: string])[] = [
+  ['the agent', AGENT_PATH],
+  ['the agent under sanitizers', SANITIZED_AGENT_PATH],
+];
+
+/** Builds both agents unless they are up to date. */
+export async function buildAgents(): Promise<void> {
+  await run('make', ['-C', `${REPOSITORY}guest/agent`, 'all', 'sanitized']);
+}
 
 export interface LocalAgent {
   readonly client: AgentClient;
   readonly process: ChildProcess;
-  /** Closes the channel and waits for the agent's end. */
+  /** Closes the channel and waits for the agent's end, which must be clean. */
   close(): Promise<void>;
 }
 
 /** The built agent as a child process, serving on a socket pair. */
-export function spawnAgent(): { process: ChildProcess; channel: Duplex } {
-  const child = spawn(AGENT_PATH, ['--serve-fd', '3'], {
+export function spawnAgent(path = AGENT_PATH): { process: ChildProcess; channel: Duplex } {
+  const child = spawn(path, ['--serve-fd', '3'], {
     stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     env: {},
   });
   return { process: child, channel: child.stdio[3] as Duplex };
 }
 
-export async function startLocalAgent(options: ConnectOptions = {}): Promise<LocalAgent> {
-  const { process: child, channel } = spawnAgent();
+export async function startLocalAgent(
+  options: ConnectOptions & { readonly path?: string } = {},
+): Promise<LocalAgent> {
+  const { process: child, channel } = spawnAgent(options.path);
   const ended = once(child, 'exit');
   const client = await connectAgent(channel, { timeoutMs: 10_000, ...options });
   return {
@@ -48,7 +64,8 @@ export async function startLocalAgent(options: ConnectOptions = {}): Promise<Loc
     process: child,
     close: async () => {
       client.close();
-      await ended;
+      const [exitCode] = await ended;
+      if (exitCode !== 0) throw new Error(`the agent ended with ${exitCode}`);
     },
   };
 }
@@ -66,6 +83,20 @@ export async function collect(process: GuestProcess): Promise<Collected> {
     process.exited,
   ]);
   return { stdout: stdout.toString('latin1'), stderr: stderr.toString('latin1'), exit };
+}
+
+/** A shell script as a command. */
+export const shell = (script: string) => ({
+  argv: ['/bin/sh', '-c', script],
+  env: { PATH: '/usr/bin:/bin' },
+});
+
+export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await condition()) return;
+    await sleep(25);
+  }
+  throw new Error(`not within 5 s: ${what}`);
 }
 
 /** Runs a command to its end; PATH is the tester's unless the spec has one. */
