@@ -54,7 +54,8 @@ async function transferFrom(
   ingest: Ingest,
   options: TransferOptions,
 ): Promise<void> {
-  const retries = new Retries(options.limits, options.signal, session.hasAnswered);
+  const { limits, signal } = options;
+  const retries = new Retries(limits, limits.maxTransferAttempts, signal, session.hasAnswered);
   while (ingest.writtenBytes < blob.sizeBytes) {
     const before = ingest.writtenBytes;
     try {

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openBlobStore } from '../../src/blobs/index.js';
 import { digestOf } from '../../src/oci/index.js';
 import { pullImage } from '../../src/registry/index.js';
+import type { PullTask } from '../support/pull-process.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { startFakeRegistry } from '../support/registry-fake.js';
 import { imageOf, layerOf, noise, pushImages } from '../support/registry-images.js';
@@ -47,7 +48,8 @@ afterEach(async () => {
 
 function startPull(reference: string): ChildProcess {
   const script = join(code, 'test/support/pull-process.js');
-  const child = spawn(process.execPath, [script, JSON.stringify({ reference, store })]);
+  const task: PullTask = { reference, store };
+  const child = spawn(process.execPath, [script, JSON.stringify(task)]);
   children.push(child);
   return child;
 }

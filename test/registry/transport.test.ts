@@ -15,7 +15,13 @@ import { type FakeRegistry, type FakeRegistryOptions, startFakeRegistry } from '
 import { imageOf, layerOf, noise } from '../support/registry-images.js';
 
 const image = imageOf([layerOf({ 'data/noise': noise(200_000) })]);
-const FAST = { retryBaseMs: 1, maxAttempts: 2, connectTimeoutMs: 2000, headerTimeoutMs: 2000 } as const;
+const FAST = {
+  retryBaseMs: 1,
+  maxAttempts: 2,
+  maxTransferAttempts: 2,
+  connectTimeoutMs: 2000,
+  headerTimeoutMs: 2000,
+} as const;
 
 let certificates: string;
 let tls: { key: string; cert: string };

@@ -2,12 +2,12 @@
 import { openBlobStore } from '../../src/blobs/index.js';
 import { pullImage } from '../../src/registry/index.js';
 
-interface Task {
+export interface PullTask {
   readonly reference: string;
   readonly store: string;
 }
 
-const { reference, store } = JSON.parse(process.argv[2] ?? '{}') as Task;
+const { reference, store } = JSON.parse(process.argv[2] ?? '{}') as PullTask;
 try {
   const blobs = await openBlobStore(store);
   let receivedBytes = 0;
