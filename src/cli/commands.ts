@@ -10,6 +10,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         summary: 'Run a command in a fresh microVM',
         load: async () => (await import('./commands/run.js')).run,
       },
+      {
+        name: 'prepare',
+        summary: 'Make the next start of an environment a warm one',
+        load: async () => (await import('./commands/prepare.js')).prepare,
+      },
     ],
   },
   {

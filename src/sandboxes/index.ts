@@ -9,5 +9,5 @@ export {
   parseEnvWords,
   resolveGuestCommand,
 } from './guest-command.js';
-export type { MachinePhase, MachineSpec, StartKind } from './machine.js';
+export { type MachinePhase, type MachineSpec, prepareMachine, type StartKind } from './machine.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';

@@ -94,6 +94,21 @@ export async function startMachine(spec: MachineSpec, options: StartMachineOptio
   return await startCold(spec, driver, options);
 }
 
+/**
+ * Makes the boot snapshot of this specification where there is none, so that the next start is a warm one.
+ *
+ * @returns True when it was made now.
+ */
+export async function prepareMachine(
+  spec: MachineSpec,
+  { paths, driver = createQemuDriver(), signal }: Pick<StartMachineOptions, 'paths' | 'driver' | 'signal'>,
+): Promise<boolean> {
+  assertBootable(spec);
+  if ((await findBootSnapshot(spec, paths)) !== undefined) return false;
+  await makeBootSnapshot(spec, { paths, driver, ...(signal === undefined ? {} : { signal }) });
+  return true;
+}
+
 /** What a boot may survive though a resume did not. */
 const WARM_FAILURES: ReadonlySet<string> = new Set([
   'VM_EXITED',
