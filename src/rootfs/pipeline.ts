@@ -35,7 +35,7 @@ export class LayerFailure extends Error {
 /** One thread would leave a core idle between two layers; more than two only add memory. */
 const MAX_DECOMPRESSORS = 2;
 /** How far a decompressing thread runs ahead, in blocks of 1 MiB. */
-const RING_BLOCKS = 32;
+const RING_BLOCKS = 20;
 const YOUNG_GENERATION_MIB = 16;
 
 /**

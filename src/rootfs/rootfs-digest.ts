@@ -3,7 +3,7 @@
  *
  *     SHA-256( SHA-256(piece 0) SHA-256(piece 1) … size )
  *
- * where the pieces are the file system's blocks in use, in ascending order, 1,024 blocks of 4 KiB to a piece
+ * where the pieces are the file system's blocks in use, in ascending order, 256 blocks of 4 KiB to a piece
  * (the last one may be shorter), and `size` is the file's length in bytes, big-endian, 8 bytes. Which blocks
  * are in use is part of the content, because the bitmaps that say so are blocks in use themselves.
  */
@@ -23,7 +23,7 @@ export interface RootfsDigestOptions {
 
 const PREFIX = 'ext4-sha256:';
 const DIGEST = /^ext4-sha256:[0-9a-f]{64}$/;
-const PIECE_BLOCKS = 1024;
+const PIECE_BLOCKS = 256;
 const PARALLEL_PIECES = 4;
 
 /** Parses a digest as `digestRootfs` returns it. @throws {HearthError} `DIGEST_INVALID`. */
