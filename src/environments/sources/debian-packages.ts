@@ -82,8 +82,11 @@ async function runMmdebstrap(
 ): Promise<void> {
   const signal = request.signal === undefined ? {} : { signal: request.signal };
   // Asked for first, because the supervising shell would only say "not found".
-  await runTool('mmdebstrap', ['--version'], { installHint: INSTALL_HINT, ...signal });
-  const mirrors = await hostMirrors(source.suite);
+  const [mirrors, proxies] = await Promise.all([
+    hostMirrors(source.suite),
+    hostProxies(),
+    runTool('mmdebstrap', ['--version'], { installHint: INSTALL_HINT, ...signal }),
+  ]);
   const args = [
     '--variant=minbase',
     '--format=tar',
@@ -101,7 +104,7 @@ async function runMmdebstrap(
     await runTool(command, commandArgs, {
       env: {
         ...process.env,
-        ...(await hostProxies()),
+        ...proxies,
         SOURCE_DATE_EPOCH,
         LC_ALL: 'C.UTF-8',
       },
