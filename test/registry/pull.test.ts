@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type LocalBlobStore, openBlobStore } from '../../src/blobs/index.js';
-import { parsePlatform } from '../../src/oci/index.js';
+import { parseDigest, parsePlatform } from '../../src/oci/index.js';
 import { type BlobProgress, fetchArtifact, pullImage, resolveReference } from '../../src/registry/index.js';
 import type { PullTask } from '../support/pull-process.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
@@ -283,6 +283,18 @@ describe('layers on their way', () => {
         sizeBytes: bytes.byteLength,
       });
     }
+  });
+
+  it('are shown only once they are right when an earlier process left wrong bytes', async () => {
+    const key = { digest: parseDigest(base.digest), sizeBytes: base.bytes.byteLength };
+    const ingest = (await blobs.ingest(key)) ?? expect.fail();
+    await ingest.write([Buffer.alloc(1_000_000, 7)]);
+    await ingest[Symbol.asyncDispose]();
+    await using image = await pullImage(`${registry.host}/team/multi:1`, { blobs, env: {} });
+    const layer = image.layers[0] ?? expect.fail();
+    const path = await layer.open();
+    await layer.done;
+    expect((await readFile(path)).equals(base.bytes)).toBe(true);
   });
 
   it('of no bytes need no request', async () => {
