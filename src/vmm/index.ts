@@ -6,5 +6,10 @@ export {
 } from './accelerator.js';
 export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
 export { vmExitedError } from './errors.js';
+export {
+  AGENT_VSOCK_PORT,
+  createFirecrackerDriver,
+  type FirecrackerDriverOptions,
+} from './firecracker/driver.js';
 export { qemuIdentity } from './identity.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
