@@ -36,13 +36,13 @@ export interface Vsock {
   readonly uds_path: string;
 }
 
-export interface SnapshotCreateParams {
+interface SnapshotCreateParams {
   readonly snapshot_type: 'Full';
   readonly snapshot_path: string;
   readonly mem_file_path: string;
 }
 
-export interface SnapshotLoadParams {
+interface SnapshotLoadParams {
   readonly snapshot_path: string;
   readonly mem_backend: { readonly backend_type: 'File'; readonly backend_path: string };
   readonly resume_vm: boolean;
