@@ -1,5 +1,7 @@
 /** Sessions that end and begin anew on one channel, and commands that outlive them. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -273,6 +275,34 @@ describe.each(AGENTS)('%s', (_name, path) => {
       const kept = await client.listExecs();
       expect(kept.length).toBe(64);
       expect(kept.map(({ execId }) => execId)).not.toContain(1);
+    });
+  });
+
+  describe('a listening socket', () => {
+    it('takes one host after the other', async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const address = server.address() as AddressInfo;
+      const handle = (server as unknown as { _handle: { fd: number } })._handle;
+      const child = spawn(path, ['--serve-fd', '3'], {
+        stdio: ['ignore', 'inherit', 'inherit', handle.fd],
+        env: {},
+      });
+      // The agent has the socket now; this process must not take its connections.
+      server.close();
+      const host = (): Promise<AgentClient> =>
+        connectAgent(connectSocket(address.port, '127.0.0.1'), { timeoutMs: 5000 });
+      const first = await host();
+      const { execId } = await first.exec(detached('echo kept; exec sleep 60')).started;
+      const second = await host();
+      expect(await first.closed).toMatchObject({ code: 'AGENT_DISCONNECTED' });
+      const again = second.attach(execId, { stdout: 0, stderr: 0 });
+      expect(String((await once(again.stdout, 'data'))[0])).toBe('kept\n');
+      second.close();
+      const third = await host();
+      expect(await third.listExecs()).toMatchObject([{ execId, running: true, attached: false }]);
+      await third.shutdown();
+      expect(await once(child, 'exit')).toEqual([0, null]);
     });
   });
 
