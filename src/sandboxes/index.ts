@@ -9,5 +9,6 @@ export {
   parseEnvWords,
   resolveGuestCommand,
 } from './guest-command.js';
-export { type MachinePhase, type MachineSpec, prepareMachine, type StartKind } from './machine.js';
+export { type MachinePhase, prepareMachine, type StartKind } from './machine.js';
+export type { MachineSpec } from './machine-spec.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';

@@ -12,25 +12,7 @@ import type { HearthPaths } from '../fsx/index.js';
 import { type Accelerator, createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
 import { type BootedVm, bootVm } from './boot.js';
 import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
-
-/** What a VM boots: the files of an installed environment. */
-export interface Bootable {
-  readonly name: string;
-  readonly rootfsPath: string;
-  readonly kernelPath: string;
-  readonly initrdPath: string | undefined;
-}
-
-export interface MachineSpec {
-  readonly environment: Bootable;
-  /** 1..64 */
-  readonly cpus: number;
-  /** At least {@link LEAST_MEMORY_MIB}. */
-  readonly memoryMib: number;
-  /** Size of the disk, at least that of the environment's, which is the default. */
-  readonly diskBytes?: number;
-  readonly accelerator: Accelerator;
-}
+import type { MachineSpec } from './machine-spec.js';
 
 /** How a machine came up: by booting, or from a boot snapshot. */
 export type StartKind = 'cold' | 'warm';
@@ -63,7 +45,7 @@ export interface Machine extends AsyncDisposable {
 }
 
 /** Less than this and Debian's kernel does not reach the agent. */
-export const LEAST_MEMORY_MIB = 128;
+const LEAST_MEMORY_MIB = 128;
 const DISK_FILE = 'disk';
 /** Long enough for a crowded machine under emulation; a VM that ends early is noticed at once. */
 const BOOT_TIMEOUT_MS = 120_000;
