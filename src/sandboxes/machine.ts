@@ -9,7 +9,7 @@ import type { AgentClient } from '../agent/index.js';
 import { cloneDisk, type DiskClone } from '../disks/index.js';
 import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
-import { type Accelerator, createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
+import { createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
 import { type BootedVm, bootVm } from './boot.js';
 import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
 import type { MachineSpec } from './machine-spec.js';
