@@ -34,8 +34,8 @@ const LINGER_MS = 1000;
  * unread bytes takes the response back; a flood is not worth reading.
  */
 const LINGER_BYTES = 64 * 1024;
-/** A hundred requests of the shortest kind. */
-const SLICE_BYTES = 4096;
+/** Some thirty requests of the shortest kind. */
+const SLICE_BYTES = 1024;
 
 export function createGuestConnection(
   original: Duplex,
