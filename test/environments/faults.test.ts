@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,6 +15,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -274,7 +276,9 @@ describe('11: a directory that others can change', () => {
   });
 
   it('a symbolic link, and a file, is refused', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'hearth-own-'));
     for (const make of [
+      (path: string) => symlinkSync(own, path),
       (path: string) => symlinkSync('/tmp', path),
       (path: string) => writeFileSync(path, ''),
     ]) {
@@ -288,6 +292,8 @@ describe('11: a directory that others can change', () => {
       });
       expect(readdirSync('/tmp')).not.toContain('linux-x86_64');
     }
+    expect(readdirSync(own)).toEqual([]);
+    rmSync(own, { recursive: true });
   });
 });
 

@@ -1,6 +1,6 @@
 /** Lock files, `cache df`, `cache prune`, and listings of what is broken. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EnvironmentStore, encodeLockfile, parseLockfile } from '../../src/environments/index.js';
@@ -274,6 +274,18 @@ describe('listings', () => {
       expect(results).toMatchObject([{ name: 'image-one', ok: true }]);
     }
     await expect(store.verify(['ghost'])).rejects.toMatchObject({ code: 'ENVIRONMENT_NOT_FOUND' });
+  });
+
+  it('register makes holes of zeros', async () => {
+    const bench = openBench();
+    const store = await openStore(bench);
+    const rootfsPath = join(bench.root, 'rootfs.ext4');
+    writeFileSync(rootfsPath, Buffer.alloc(32 * 1024 ** 2));
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-F', '-E', 'nodiscard', rootfsPath]);
+    expect(statSync(rootfsPath).blocks * 512).toBeGreaterThanOrEqual(32 * 1024 ** 2);
+    const { rootfsPath: copy } = await store.register('mine', { rootfsPath, kernel: 'generic' });
+    expect(statSync(copy).size).toBe(32 * 1024 ** 2);
+    expect(statSync(copy).blocks * 512).toBeLessThan(8 * 1024 ** 2);
   });
 
   it('register refuses what is taken and what is no ext4 image, and replaces its own with --force', async () => {

@@ -335,6 +335,33 @@ describe('one reference, one install', () => {
     expect(blobRequests()).toHaveLength(3);
   });
 
+  it('BA-03 those who wait for somebody else to install it ask the registry nothing', async () => {
+    const bench = openBench();
+    const reference = `${registry.host}/some/org/my-image:v2.1`;
+    const stores = await Promise.all([1, 2, 3, 4].map(() => openStore(bench)));
+    await Promise.all(stores.map((store) => store.ensureInstalled(reference)));
+    expect(registry.requests().filter((line) => line.includes('/manifests/'))).toHaveLength(1);
+  });
+
+  it('an install wins over a name of the catalog', async () => {
+    const store = await openStore(openBench());
+    const reference = `${registry.host}/some/org/my-image:v2.1`;
+    const mine = await store.pull(reference, { name: 'debian-bookworm' });
+    expect((await store.ensureInstalled('debian-bookworm')).directory).toBe(mine.directory);
+    expect((await store.inspect('debian-bookworm')).directory).toBe(mine.directory);
+  });
+
+  it('a damaged kernel of the kernel store does not become the truth of an install', async () => {
+    const bench = openBench();
+    const store = await openStore(bench);
+    const { vmlinuxPath } = await store.ensureKernel(KERNEL_NAME);
+    writeFileSync(vmlinuxPath, 'damaged');
+    await expect(store.pull(`${registry.host}/some/org/my-image:v2.1`)).rejects.toMatchObject({
+      code: 'KERNEL_CORRUPT',
+    });
+    expect(bench.entries()).toEqual([]);
+  });
+
   it('--force installs again, and --kernel another kernel under the same name', async () => {
     const bench = openBench();
     const store = await openStore(bench);

@@ -6,10 +6,13 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { EnvironmentParts } from '../../src/environments/index.js';
 import { supervised } from '../../src/environments/sources/supervise.js';
+import { HearthError } from '../../src/errors/index.js';
+import { parseDigest } from '../../src/oci/index.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { imageOf, layerOf, noise, pushImages, tarOf } from '../support/registry-images.js';
-import { type Bench, BOOT_FILES, catalogOf, openBench, putArchive, recorder } from './support.js';
+import { type Bench, BOOT_FILES, catalogOf, listOf, openBench, putArchive, recorder } from './support.js';
 
 const PACKAGES = { type: 'debian-packages', suite: 'bookworm', packages: ['git'] };
 const UNKNOWN_HOST = { type: 'oci', reference: 'registry.invalid/some/image:1' };
@@ -122,22 +125,49 @@ describe('falling through', () => {
 
   it('what a source left behind before it failed does not end up in the install', async () => {
     const bench = openBench();
-    const half = putArchive(bench, 'half.tgz', { vmlinux: 'of the failing source' });
-    const image = imageOf([layerOf({ 'etc/motd': 'hello' })]);
-    await pushImages(registry, 'image', 'one', [image]);
-    const cut = join(bench.root, 'cut.tgz');
-    writeFileSync(cut, readFileSync(half.path).subarray(0, 40));
-    const unavailable = async (): Promise<Response> => new Response(null, { status: 503 });
+    const { url } = putArchive(bench, 'environment.tgz', BOOT_FILES);
+    const half = putArchive(bench, 'half.tgz', {
+      vmlinux: 'of the failing source',
+      initrd: 'of the failing source',
+    });
+    const gone = new HearthError('REGISTRY_UNAVAILABLE', 'the network went away');
+    const descriptor = {
+      mediaType: 'x/tar',
+      digest: parseDigest(half.digest),
+      sizeBytes: 0,
+      annotations: {},
+    };
+    const sizeBytes = readFileSync(half.path).byteLength;
+    const whole = {
+      descriptor: { ...descriptor, sizeBytes },
+      open: async () => half.path,
+      available: async () => sizeBytes,
+      done: Promise.resolve(),
+    };
+    const cut = {
+      ...whole,
+      open: async (): Promise<never> => {
+        throw gone;
+      },
+    };
+    const pull: EnvironmentParts['pull'] = async (_reference, { platform }) => ({
+      kind: 'artifact',
+      manifestDigest: descriptor.digest,
+      manifest: { mediaType: 'x', config: descriptor, layers: [], annotations: {} },
+      layers: [whole, cut],
+      platform,
+      discardDamaged: async () => false,
+      [Symbol.asyncDispose]: async () => {},
+    });
+    const artifact = { type: 'oci', reference: 'registry.example/artifact:1' };
     const store = await bench.open({
-      catalog: catalogOf([
-        { type: 'archive', url: 'https://environments.example/a.tgz' },
-        { type: 'oci', reference: `${registry.host}/image:one` },
-      ]),
-      parts: { fetch: unavailable },
+      catalog: catalogOf([artifact, { type: 'archive', url }]),
+      parts: { pull },
     });
     const environment = await store.pull('debian:12');
-    expect(readFileSync(environment.kernelPath, 'utf8')).toBe('vmlinux of debian-12-cloud');
-    expect(existsSync(join(environment.directory, 'scratch'))).toBe(false);
+    expect(environment.installManifest.skipped_sources).toMatchObject([{ code: 'REGISTRY_UNAVAILABLE' }]);
+    expect(readFileSync(environment.kernelPath, 'utf8')).toBe(BOOT_FILES.vmlinux);
+    expect(listOf(environment.directory)).toEqual(['environment.json', 'rootfs.ext4', 'vmlinux']);
   });
 
   it('--source uses only that kind', async () => {
