@@ -86,7 +86,9 @@ export function guestError(what: string, reply: MessageValue<typeof ERROR>): Hea
   const errno = errnoNames.get(reply.errno);
   const guestCode = cleanText(reply.code);
   const byErrno =
-    guestCode === 'FILE_FAILED' || guestCode === 'SYSTEM_FAILED' ? FILE_CODES[errno ?? ''] : undefined;
+    guestCode === 'FILE_FAILED' || errno === 'ENOSPC' || errno === 'EDQUOT'
+      ? FILE_CODES[errno ?? '']
+      : undefined;
   const code = CODES[guestCode] ?? byErrno ?? 'AGENT_REQUEST_FAILED';
   const hint = HINTS[code];
   return new HearthError(code, `${what}: ${cleanText(reply.text)}`, {

@@ -169,6 +169,8 @@ export class Outbound {
     }
     const done = this.#done;
     this.#done = undefined;
-    done?.();
+    /* A source without end must not keep the event loop from learning that the call is over. */
+    if (this.#peerClosed && done !== undefined) setImmediate(done);
+    else done?.();
   }
 }

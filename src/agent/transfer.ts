@@ -94,7 +94,8 @@ export class Transfer<T, R> implements StreamHandler {
     this.#timer.refresh();
     if (terminal) this.#finish(frame);
     else if (frame.type === DATA_TYPES[1]) this.#data(frame.payload);
-    else if (frame.type === DATA_TYPES[0] && frame.payload.byteLength === 0) this.#input.close();
+    else if (frame.type === DATA_TYPES[0] && frame.payload.byteLength === 0)
+      return; // The answer says why.
     else if (frame.type === WINDOW.type) this.#input.grant(decodeMessage(WINDOW, frame.payload).bytes);
     else throw protocolError('unexpected message during a transfer', { type: frame.type });
   }
