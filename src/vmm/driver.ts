@@ -26,6 +26,15 @@ type VmMemory =
   /** As this file has it, which many VMs may share; what a VM writes is its own and vanishes with it. */
   | { readonly kind: 'copy-on-write'; readonly path: string };
 
+/** What `save` left. */
+export interface SavedState {
+  readonly statePath: string;
+  /** The guest's memory is in the state too. Default: it is not, but for a VM with anonymous memory. */
+  readonly memoryInState?: boolean;
+  /** Leaves the guest's CPUs stopped until `resume`. Default false. */
+  readonly paused?: boolean;
+}
+
 export interface VmSpec {
   /** Directory of this VM alone (0700, fresh): sockets, console log, pid file. Removed by the caller. */
   readonly directory: string;
@@ -44,7 +53,7 @@ export interface VmSpec {
    * Goes on where `save` of another VM stopped, instead of booting. Everything else of the specification must
    * be as it was for that VM, the contents of disks and memory included; directory and paths may differ.
    */
-  readonly resumeFrom?: { readonly statePath: string };
+  readonly resumeFrom?: SavedState;
 }
 
 export interface VmExit {

@@ -4,7 +4,7 @@ export {
   type AcceleratorWish,
   resolveAccelerator,
 } from './accelerator.js';
-export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
+export type { Accelerator, SavedState, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
 export { vmExitedError } from './errors.js';
 export {
   AGENT_VSOCK_PORT,
@@ -13,3 +13,4 @@ export {
 } from './firecracker/driver.js';
 export { qemuIdentity } from './identity.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
+export { type SeparateMemoryTarget, separateMemory } from './separate-memory.js';

@@ -4,7 +4,13 @@ import { once } from 'node:events';
 import { readdir, readFile, readlink, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createQemuDriver, resolveAccelerator, vmExitedError } from '../../src/vmm/index.js';
+import {
+  createQemuDriver,
+  resolveAccelerator,
+  separateMemory,
+  type VmDisk,
+  vmExitedError,
+} from '../../src/vmm/index.js';
 import { REPOSITORY } from '../support/cli.js';
 import { isRunning, openScratch } from '../vmm/support.js';
 import { type BootLab, openBootLab, startGuest } from './boot-support.js';
@@ -161,13 +167,16 @@ describe('a saved VM', () => {
   });
   afterAll(() => lab?.close());
 
-  const resume = async () =>
-    await startGuest({
+  let lastDisk: VmDisk | undefined;
+  const resume = async () => {
+    lastDisk = await lab.overlay(frozen.diskPath, 'qcow2');
+    return await startGuest({
       ...(await lab.spec()),
-      disks: [await lab.overlay(frozen.diskPath, 'qcow2')],
+      disks: [lastDisk],
       memory: { kind: 'copy-on-write', path: frozen.memoryPath },
       resumeFrom: { statePath: frozen.statePath },
     });
+  };
 
   it('keeps its memory out of its state', async () => {
     expect((await stat(frozen.statePath)).size).toBeLessThan(2 * 1024 * 1024);
@@ -204,6 +213,28 @@ describe('a saved VM', () => {
     await expect(guest.vm.save(statePath)).rejects.toMatchObject({ code: expect.any(String) });
     await guest.vm.resume();
     await guest.vm.pause();
+  });
+
+  it('gives its memory to copies of a copy that runs on', async () => {
+    const carrying = join(lab.directory, 'carrying');
+    const target = { statePath: join(lab.directory, 'state-3'), memoryPath: join(lab.directory, 'memory-3') };
+    await using source = await resume();
+    await source.shell('echo source >/tmp/file; sync');
+    source.agent.close();
+    await source.vm.save(carrying);
+    // The source's disk is complete and stands still: copies go on from it, not from the template's.
+    const sourceDisk = lastDisk?.path ?? '';
+    const overlays = [await lab.overlay(sourceDisk, 'qcow2'), await lab.overlay(sourceDisk, 'qcow2')];
+    const spec = await lab.spec({ disks: overlays.slice(0, 1), resumeFrom: { statePath: carrying } });
+    await separateMemory(createQemuDriver(), { ...spec, resumeFrom: { statePath: carrying } }, target);
+    expect((await stat(target.statePath)).size).toBeLessThan(2 * 1024 * 1024);
+    await using child = await startGuest({
+      ...(await lab.spec()),
+      disks: overlays.slice(1),
+      memory: { kind: 'copy-on-write', path: target.memoryPath },
+      resumeFrom: { statePath: target.statePath },
+    });
+    expect(await child.shell('cat /tmp/file')).toBe('source');
   });
 
   it('is refused when its state is damaged or missing, with no process left', async () => {

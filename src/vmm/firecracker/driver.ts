@@ -100,7 +100,7 @@ async function configure(api: FirecrackerApi, spec: VmSpec, signal: AbortSignal)
     const params = {
       snapshot_path: resumeFrom.statePath,
       mem_backend: { backend_type: 'File', backend_path: memory.path },
-      resume_vm: true,
+      resume_vm: resumeFrom.paused !== true,
     } as const;
     await api.put('/snapshot/load', params, { timeoutMs: LOAD_TIMEOUT_MS, signal });
     return;

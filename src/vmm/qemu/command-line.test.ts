@@ -84,10 +84,10 @@ describe('qemuArguments', () => {
     };
     expect(share('file')).toMatchObject({ share: true, size: 256 * 1024 * 1024 });
     expect(share('copy-on-write')).toMatchObject({ share: false });
-    expect(valuesOf('-machine', { memory: { kind: 'file', path: '/m' } })[0]).toMatch(
-      /memory-backend=memory$/,
-    );
-    expect(valuesOf('-machine')[0]).not.toMatch(/memory-backend/);
+    expect(JSON.parse(valuesOf('-object')[0] ?? '')).toMatchObject({
+      'qom-type': 'memory-backend-ram',
+      id: 'memory',
+    });
   });
 
   it('waits for a state only when there is one, and needs no initrd', () => {

@@ -72,14 +72,14 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
   ];
 }
 
+/** Always a backend of one name, so that a state fits whatever kind of memory the next VM has. */
 function memory({ memory: where = { kind: 'anonymous' }, memoryMib }: VmSpec): string[] {
-  if (where.kind === 'anonymous') return ['-machine', MACHINE];
   const backend = {
-    'qom-type': 'memory-backend-file',
+    ...(where.kind === 'anonymous'
+      ? { 'qom-type': 'memory-backend-ram' }
+      : { 'qom-type': 'memory-backend-file', 'mem-path': where.path, share: where.kind === 'file' }),
     id: 'memory',
     size: memoryMib * MIB,
-    'mem-path': where.path,
-    share: where.kind === 'file',
   };
   return ['-object', JSON.stringify(backend), '-machine', `${MACHINE},memory-backend=memory`];
 }

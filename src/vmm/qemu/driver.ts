@@ -76,19 +76,22 @@ async function takeControl(vmm: VmmProcess, spec: VmSpec, signal: AbortSignal | 
   let log: ConsoleLog | undefined;
   let control: QmpClient | undefined;
   try {
-    const limits = { timeoutMs: START_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+    const cancel = signal === undefined ? {} : { signal };
     // From its first byte on, before anything else is waited for.
     log = ConsoleLog.record(consoleStream, join(spec.directory, CONSOLE_FILE));
-    const { client, version } = await QmpClient.open(controlSocket, limits);
+    const { client, version } = await QmpClient.open(controlSocket, {
+      timeoutMs: START_TIMEOUT_MS,
+      ...cancel,
+    });
     control = client;
     assertVersion(version);
     if (spec.resumeFrom !== undefined) {
-      const memoryIsFile = spec.memory !== undefined && spec.memory.kind !== 'anonymous';
-      await loadState(control, {
-        descriptor: STATE_FD,
-        memoryIsFile,
-        ...(signal === undefined ? {} : { signal }),
-      });
+      const {
+        memoryInState = spec.memory === undefined || spec.memory.kind === 'anonymous',
+        paused = false,
+      } = spec.resumeFrom;
+      const descriptor = STATE_FD;
+      await loadState(control, { descriptor, memoryInState, paused, ...cancel });
     }
     return new QemuVm({ spec, vmm, control, channel, log });
   } catch (error) {

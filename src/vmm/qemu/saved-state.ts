@@ -15,15 +15,16 @@ export interface SaveStateOptions {
   /** QEMU's working directory. */
   readonly directory: string;
   readonly statePath: string;
-  /** The guest's memory is in a file and stays out of the stream. */
-  readonly memoryIsFile: boolean;
+  /** Otherwise the guest's memory is in a file of its own and stays out of the stream. */
+  readonly memoryInState: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface LoadStateOptions {
   /** Under which QEMU inherited the open state file. */
   readonly descriptor: number;
-  readonly memoryIsFile: boolean;
+  readonly memoryInState: boolean;
+  readonly paused: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -46,7 +47,7 @@ export async function saveState(control: QmpClient, options: SaveStateOptions): 
   });
   try {
     await using receiver = await StateReceiver.listen(options.directory);
-    await setCapabilities(control, options.memoryIsFile);
+    await setCapabilities(control, options.memoryInState);
     await control.execute('migrate-set-parameters', {
       'max-bandwidth': MAX_BANDWIDTH,
       'downtime-limit': MAX_DOWNTIME_MS,
@@ -68,32 +69,32 @@ export async function saveState(control: QmpClient, options: SaveStateOptions): 
 }
 
 /**
- * Lets a QEMU that was started with `-incoming defer` go on from the state. Resolves when the guest runs.
+ * Lets a QEMU that was started with `-incoming defer` go on from the state. Resolves when the guest runs, or has its state.
  *
  * @throws {HearthError} `VMM_REQUEST_FAILED` when QEMU refuses it; a QEMU that cannot use a state ends.
  */
 export async function loadState(control: QmpClient, options: LoadStateOptions): Promise<void> {
-  const { descriptor, memoryIsFile, signal } = options;
+  const { descriptor, memoryInState, paused, signal } = options;
   const limits = { timeoutMs: TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
   // All sent at once; QEMU carries them out in this order.
   const [{ data }] = await Promise.all([
     control.waitEvent('the end of loading', isEndOfMigration, limits),
-    setCapabilities(control, memoryIsFile),
+    setCapabilities(control, memoryInState),
     control.execute('migrate-incoming', { uri: `fd:${descriptor}` }, limits),
   ]);
   if (data.status !== 'completed') throw await migrationError(control, 'resuming the VM failed');
   // The state was saved of a paused VM, and loads as one.
-  await control.execute('cont', {}, limits);
+  if (!paused) await control.execute('cont', {}, limits);
 }
 
 function isEndOfMigration({ name, data }: QmpEvent): boolean {
   return name === 'MIGRATION' && (data.status === 'completed' || data.status === 'failed');
 }
 
-async function setCapabilities(control: QmpClient, memoryIsFile: boolean): Promise<void> {
+async function setCapabilities(control: QmpClient, memoryInState: boolean): Promise<void> {
   await control.execute('migrate-set-capabilities', {
     capabilities: [
-      { capability: 'x-ignore-shared', state: memoryIsFile },
+      { capability: 'x-ignore-shared', state: !memoryInState },
       { capability: 'events', state: true },
     ],
   });

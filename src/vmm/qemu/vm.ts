@@ -49,7 +49,7 @@ export class QemuVm implements Vm {
     await saveState(control, {
       directory: spec.directory,
       statePath,
-      memoryIsFile: spec.memory?.kind === 'file',
+      memoryInState: spec.memory?.kind !== 'file',
       ...options,
     });
   }
