@@ -1,4 +1,6 @@
 export { chooseAccelerator, parseAcceleratorWish } from './accelerator.js';
+export type { ConsolePiece } from './console-reader.js';
+export type { CreateSandboxSpec, SandboxOperationOptions, SandboxProgress } from './create-sandbox.js';
 export { type CheckStatus, checkHost, type HostCheck } from './doctor.js';
 export { guestAgentPath } from './guest-agent-path.js';
 export {
@@ -11,3 +13,15 @@ export {
 } from './guest-command.js';
 export { LEAST_MEMORY_MIB, type MachinePhase, type MachineSpec } from './machine.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
+export {
+  type DamagedSandbox,
+  openRuntime,
+  type Runtime,
+  type RuntimeOptions,
+  type SandboxChanges,
+} from './runtime.js';
+export type { ExecStreamOptions, StopOptions } from './sandbox.js';
+export { DEFAULT_RING_BYTES, type SandboxExecSpec } from './sandbox-exec.js';
+export { SANDBOX_STATES, type SandboxInfo, type SandboxState, STOP_REASONS } from './sandbox-record.js';
+export type { SandboxStats } from './sandbox-stats.js';
+export { sandboxesUsing } from './sandbox-store.js';

@@ -5,5 +5,15 @@ export {
   resolveAccelerator,
 } from './accelerator.js';
 export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
-export { vmExitedError } from './errors.js';
+export { exitError, vmExitedError } from './errors.js';
+export { isProcessAlive, type ProcessIdentity } from './process-identity.js';
+export {
+  adoptVm,
+  type DetachedVm,
+  type DetachedVmOptions,
+  findVmms,
+  type GuestEnd,
+  killVmm,
+  startDetachedVm,
+} from './qemu/detached.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
