@@ -12,6 +12,7 @@ export {
   resolveGuestCommand,
 } from './guest-command.js';
 export { LEAST_MEMORY_MIB, type MachinePhase, type MachineSpec } from './machine.js';
+export { parseSignal } from './parse-signal.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export {
   type DamagedSandbox,

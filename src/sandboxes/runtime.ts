@@ -10,6 +10,7 @@ import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
 import { findVmms, killVmm } from '../vmm/index.js';
 import type { ConsolePiece } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
+import { parseSignal } from './parse-signal.js';
 import { Reaper } from './reaper.js';
 import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
 import type { SandboxExecSpec } from './sandbox-exec.js';
@@ -68,6 +69,8 @@ export interface Runtime {
     cursors: { readonly stdout: number; readonly stderr: number },
     options?: ExecStreamOptions & { readonly stdin?: boolean },
   ): Promise<GuestProcess>;
+  /** Signals the process group of a command. @throws {HearthError} `EXEC_UNKNOWN`, `USAGE_INVALID`. */
+  signalExec(reference: string, execId: number, signal: string): Promise<void>;
   console(
     reference: string,
     options: { readonly maxBytes: number; readonly cursor?: string | undefined },
@@ -255,6 +258,11 @@ class LocalRuntime implements Runtime {
     options: ExecStreamOptions & { readonly stdin?: boolean } = {},
   ): Promise<GuestProcess> {
     return await this.#find(reference).attach(execId, cursors, options);
+  }
+
+  async signalExec(reference: string, execId: number, signal: string): Promise<void> {
+    const agent = await this.#find(reference).agent();
+    await agent.killExec(execId, parseSignal(signal), 'group');
   }
 
   async console(
