@@ -8,7 +8,7 @@ const ROWS = [
   ['bytes'],
   ['subprocess'],
   ['fsx', 'oci', 'tar', 'ext4', 'protocol'],
-  ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network'],
+  ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network', 'config'],
   ['rootfs', 'kernels', 'disks'],
   ['environments'],
   ['sandboxes'],

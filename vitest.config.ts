@@ -24,6 +24,7 @@ export default defineConfig({
       {
         test: {
           name: 'vm',
+          globalSetup: ['test/support/vm-setup.ts'],
           include: ['test/vm/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: REAL_PARTS_TIMEOUT_MS,

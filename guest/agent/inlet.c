@@ -74,10 +74,15 @@ static void pump(struct inlet *inlet)
 		loop_watch(&inlet->source, inlet->len > 0 ? EPOLLOUT : 0);
 }
 
-static void on_ready(struct source *source, uint32_t events)
+void inlet_ready(struct inlet *inlet, uint32_t events)
 {
 	(void)events;
-	pump(container_of(source, struct inlet, source));
+	pump(inlet);
+}
+
+static void on_ready(struct source *source, uint32_t events)
+{
+	inlet_ready(container_of(source, struct inlet, source), events);
 }
 
 void inlet_open(struct inlet *inlet, int fd, const struct stream *stream, enum inlet_end end,

@@ -6,6 +6,7 @@
  * an ordinary process, for tests; it then changes nothing but its own children.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,6 +96,14 @@ static int parse_fd(int argc, char **argv)
 	return *end == 0 && fd >= 0 && fd < 1024 ? (int)fd : -1;
 }
 
+/* Nothing that the agent was started with may reach the commands. */
+static void close_inherited(int keep)
+{
+	syscall(SYS_close_range, 3, keep < 3 ? UINT_MAX : (unsigned)keep - 1, 0);
+	if (keep >= 3)
+		syscall(SYS_close_range, (unsigned)keep + 1, UINT_MAX, 0);
+}
+
 int main(int argc, char **argv)
 {
 	agent.is_guest = getpid() == 1;
@@ -103,6 +113,7 @@ int main(int argc, char **argv)
 			AGENT_VERSION);
 		return 2;
 	}
+	close_inherited(fd);
 	if (agent.is_guest)
 		boot_guest();
 	else

@@ -173,6 +173,15 @@ int message_decode_connect(const uint8_t *payload, size_t len, struct connect_re
 	return verdict(&reader, out->family <= 1 && out->window_bytes <= PROTOCOL_MAX_WINDOW_BYTES);
 }
 
+int message_decode_listen(const uint8_t *payload, size_t len, struct listen_request *out)
+{
+	struct wire_reader reader = reader_of(payload, len);
+	out->address = wire_text(&reader);
+	out->port = wire_u16(&reader);
+	out->backlog = wire_u16(&reader);
+	return verdict(&reader, true);
+}
+
 void message_encode_ready(struct wire_writer *writer, const struct ready *ready)
 {
 	wire_put_raw(writer, hello_magic, HELLO_MAGIC_BYTES);

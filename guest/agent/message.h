@@ -222,6 +222,12 @@ struct connect_request {
 	uint32_t window_bytes;
 };
 
+struct listen_request {
+	const char *address;
+	uint16_t port; /* 0: any */
+	uint16_t backlog;
+};
+
 int message_decode_hello(const uint8_t *payload, size_t len, struct hello *out);
 int message_decode_exec(const uint8_t *payload, size_t len, struct exec_request *out);
 int message_decode_signal(const uint8_t *payload, size_t len, struct signal_request *out);
@@ -236,6 +242,7 @@ int message_decode_text(const uint8_t *payload, size_t len, const char **out);
 int message_decode_shutdown(const uint8_t *payload, size_t len, struct shutdown_request *out);
 int message_decode_network(const uint8_t *payload, size_t len, struct network_request *out);
 int message_decode_connect(const uint8_t *payload, size_t len, struct connect_request *out);
+int message_decode_listen(const uint8_t *payload, size_t len, struct listen_request *out);
 
 void message_encode_ready(struct wire_writer *writer, const struct ready *ready);
 void message_encode_error(struct wire_writer *writer, const char *code, int error, const char *text);

@@ -206,32 +206,31 @@ void outlet_close(struct outlet *outlet)
 	outlet->ring_bytes = 0;
 }
 
-static size_t leftovers;
+static struct source leftovers[LEFTOVER_LIMIT];
 
 static void on_leftover(struct source *source, uint32_t events)
 {
 	static uint8_t nowhere[16 * 1024];
 	(void)events;
 	ssize_t got = read(source->fd, nowhere, sizeof(nowhere));
-	if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
-		return;
-	loop_close(source);
-	free(source);
-	leftovers--;
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		loop_close(source);
 }
 
 void outlet_leave(struct outlet *outlet)
 {
-	struct source *source = NULL;
-	if (outlet->source.fd >= 0 && outlet->limited && leftovers < LEFTOVER_LIMIT)
-		source = calloc(1, sizeof(*source));
-	if (source != NULL) {
-		loop_watch(&outlet->source, 0);
-		source->fd = outlet->source.fd;
-		source->ready = on_leftover;
-		outlet->source.fd = -1;
-		loop_watch(source, EPOLLIN);
-		leftovers++;
+	size_t free_at = 0;
+	/* Descriptors 0 to 2 are never pipes of a command: 0 marks a place that is free. */
+	while (free_at < LEFTOVER_LIMIT && leftovers[free_at].fd > 0)
+		free_at++;
+	if (outlet->source.fd < 0 || !outlet->limited || free_at == LEFTOVER_LIMIT) {
+		loop_close(&outlet->source);
+		return;
 	}
-	loop_close(&outlet->source);
+	struct source *source = &leftovers[free_at];
+	loop_watch(&outlet->source, 0);
+	source->fd = outlet->source.fd;
+	source->ready = on_leftover;
+	outlet->source.fd = -1;
+	loop_watch(source, EPOLLIN);
 }

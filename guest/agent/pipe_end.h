@@ -72,6 +72,8 @@ void inlet_open(struct inlet *inlet, int fd, const struct stream *stream, enum i
 		void (*changed)(struct inlet *inlet));
 /* Data from the host, len 0 for its end. False when the host sent more than was granted. */
 bool inlet_data(struct inlet *inlet, const uint8_t *data, size_t len);
+/* What the source's `ready` does, for an owner that puts its own in its place to act afterwards. */
+void inlet_ready(struct inlet *inlet, uint32_t events);
 /* How much the host may send. */
 uint32_t inlet_window(const struct inlet *inlet);
 void inlet_close(struct inlet *inlet);

@@ -13,7 +13,7 @@
 
 enum { RAMFS_MAGIC = 0x858458f6, TMPFS_MAGIC = 0x01021994, MAX_DEPTH = 16 };
 
-static void move_mount(const char *from, const char *new_root)
+static void move_below(const char *from, const char *new_root)
 {
 	char to[256];
 	snprintf(to, sizeof(to), "%s%s", new_root, from);
@@ -52,9 +52,9 @@ int root_switch(const char *new_root)
 {
 	struct statfs kind;
 	struct stat status;
-	move_mount("/dev", new_root);
-	move_mount("/proc", new_root);
-	move_mount("/sys", new_root);
+	move_below("/dev", new_root);
+	move_below("/proc", new_root);
+	move_below("/sys", new_root);
 	int old_root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (old_root < 0 || chdir(new_root) < 0) {
 		int error = -errno;

@@ -7,6 +7,8 @@
 
 #include "agent.h"
 #include "exec.h"
+#include "files.h"
+#include "forward.h"
 #include "fsutil.h"
 #include "loop.h"
 #include "stream.h"
@@ -85,7 +87,15 @@ static void on_request(const struct frame *frame)
 	case MESSAGE_EXEC_KILL:
 		exec_kill(id, payload, len);
 		return;
+	case MESSAGE_CONNECT:
+		forward_connect(id, payload, len);
+		return;
+	case MESSAGE_LISTEN:
+		forward_listen(id, payload, len);
+		return;
 	default:
+		if (file_request(id, frame->type, payload, len))
+			return;
 		if (!system_request(id, frame->type, payload, len))
 			stream_refuse(id, "REQUEST_UNSUPPORTED", ENOSYS, "unknown request");
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -104,6 +105,13 @@ static void wire_stdio(const struct spawn_stdio *stdio)
 	dup2(stdio->in, STDIN_FILENO);
 	dup2(stdio->out, STDOUT_FILENO);
 	dup2(stdio->err < 0 ? stdio->out : stdio->err, STDERR_FILENO);
+}
+
+/* The agent's own descriptors, among them the near ends of everybody's pipes, must not live on in a child. */
+static void close_all_but(int keep)
+{
+	syscall(SYS_close_range, 3, (unsigned)keep - 1, 0);
+	syscall(SYS_close_range, (unsigned)keep + 1, UINT_MAX, 0);
 }
 
 static const char *find_env(struct wire_list env, const char *name)
@@ -224,6 +232,7 @@ _Noreturn void spawn_command(const struct exec_request *request, const struct sp
 	default_signals();
 	default_oom_score();
 	wire_stdio(stdio);
+	close_all_but(stdio->report);
 	umask(022);
 	int found = user_lookup(request->user, &user);
 	if (found < 0)
@@ -264,6 +273,7 @@ _Noreturn void spawn_run_job(spawn_job job, const uint8_t *payload, size_t len, 
 	default_signals();
 	signal(SIGPIPE, SIG_IGN);
 	wire_stdio(stdio);
+	close_all_but(stdio->report);
 	umask(022);
 	job(stdio->report, payload, len);
 	_exit(0);

@@ -45,6 +45,11 @@ struct stream *stream_find(uint32_t id)
 	return stream;
 }
 
+size_t stream_count(void)
+{
+	return open_count;
+}
+
 static void close_stream(struct stream *stream)
 {
 	struct stream **at = bucket_of(stream->id);

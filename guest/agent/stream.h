@@ -37,6 +37,7 @@ bool stream_open(struct stream *stream, uint32_t id, const struct stream_ops *op
 /* Opens it under a fresh id of the agent's own. */
 bool stream_open_from_guest(struct stream *stream, const struct stream_ops *ops);
 struct stream *stream_find(uint32_t id);
+size_t stream_count(void);
 /* Sends a message that is not the last; nothing happens on a stream that is not open. */
 void stream_send(const struct stream *stream, uint8_t type, const void *payload, size_t len);
 /* Sends the terminal message and closes the stream. */

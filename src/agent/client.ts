@@ -33,6 +33,7 @@ import {
   SET_CLOCK,
   SET_HOSTNAME,
   SET_MACHINE_ID,
+  SET_NETWORK,
   SHUTDOWN,
   SHUTDOWN_WAYS,
   SIGNAL_TARGETS,
@@ -43,6 +44,9 @@ import {
 import { AgentConnection, type CallOptions, DEFAULT_CALL_TIMEOUT_MS, WINDOW_BYTES } from './connection.js';
 import { cleanText } from './errors.js';
 import { type ExecSpec, execRequestOf, signalName, signalNumber } from './exec-spec.js';
+import { connectGuest, type GuestAddress, type GuestListener, listenInGuest } from './forwards.js';
+import { GuestFiles } from './guest-files.js';
+import { type GuestNetwork, networkRequest } from './guest-network.js';
 import { type GuestProcess, RemoteProcess, type SignalTarget } from './guest-process.js';
 import { type HandshakeResult, shakeHands } from './handshake.js';
 
@@ -131,12 +135,14 @@ export async function connectAgent(channel: Duplex, options: ConnectOptions = {}
 
 export class AgentClient implements AsyncDisposable {
   readonly info: AgentInfo;
+  readonly files: GuestFiles;
   readonly #connection: AgentConnection;
 
   constructor(channel: Duplex, handshake: HandshakeResult, stallTimeoutMs: number) {
     this.info = infoOf(handshake.ready);
     this.#connection = new AgentConnection(channel, new FrameDecoder(), stallTimeoutMs);
     this.#connection.expectRepeats(READY.type, handshake.repeats);
+    this.files = new GuestFiles(this.#connection);
     if (handshake.rest.byteLength > 0) this.#connection.receive(handshake.rest);
     channel.resume();
   }
@@ -286,6 +292,25 @@ export class AgentClient implements AsyncDisposable {
   async growRoot(options: CallOptions & { readonly sizeBytes?: number } = {}): Promise<number> {
     const request = { sizeBytes: options.sizeBytes ?? 0 };
     return (await this.#connection.request(GROW_ROOT, request, ROOT_SIZE, options)).sizeBytes;
+  }
+
+  /** Configures a network interface of the guest; the address is IPv4. */
+  async setNetwork(network: GuestNetwork, options?: CallOptions): Promise<void> {
+    await this.#connection.request(SET_NETWORK, networkRequest(network), NOTHING, options);
+  }
+
+  /** Dials in the guest: a Duplex with half-close. `GUEST_CONNECT_REFUSED` when nobody listens there. */
+  async connect(address: GuestAddress, options?: CallOptions): Promise<Duplex> {
+    return await connectGuest(this.#connection, address, options);
+  }
+
+  /** Listens in the guest (port 0: any) and hands over each connection. */
+  async listen(
+    address: { readonly port: number; readonly host?: string },
+    onConnection: (duplex: Duplex, peer: string) => void,
+    options?: CallOptions,
+  ): Promise<GuestListener> {
+    return await listenInGuest(this.#connection, address, onConnection, options);
   }
 
   async sync(options?: CallOptions): Promise<void> {

@@ -145,14 +145,17 @@ export class AgentConnection {
   #accept(frame: Frame): void {
     const { listenStreamId, peer } = decodeMessage(ACCEPTED, frame.payload);
     const acceptor = this.#acceptors.get(listenStreamId);
-    if (acceptor === undefined) throw protocolError('connection without a listener', { listenStreamId });
-    const stream = new AgentStream(this, frame.streamId);
-    if (this.#streams.size >= MAX_STREAMS) {
+    const closing = this.#resetTimers.has(listenStreamId);
+    if (acceptor === undefined && !closing) {
+      throw protocolError('connection without a listener', { listenStreamId });
+    }
+    if (this.#streams.size > 2 * MAX_STREAMS) throw protocolError('more connections than allowed');
+    if (acceptor === undefined || this.#streams.size >= MAX_STREAMS) {
       this.#streams.set(frame.streamId, ignoring);
-      this.write(frame.streamId, RESET.type, new Uint8Array());
-      if (this.#streams.size > 2 * MAX_STREAMS) throw protocolError('more connections than allowed');
+      this.reset(frame.streamId);
       return;
     }
+    const stream = new AgentStream(this, frame.streamId);
     this.#streams.set(frame.streamId, acceptor(stream, cleanText(peer)));
   }
 

@@ -43,6 +43,11 @@ export class Inbound {
     this.readable.on('error', () => {});
   }
 
+  /** True while bytes wait for the reader. */
+  get hasUnread(): boolean {
+    return this.#pieces.length > 0 || this.readable.readableLength > 0;
+  }
+
   /** Takes a data message; an empty one is the end. Throws when the guest sends more than it may. */
   data(payload: Uint8Array): void {
     if (this.#ended) throw protocolError('data after the end of its channel');
@@ -125,6 +130,11 @@ export class Outbound {
       },
     });
     this.writable.on('error', () => {});
+  }
+
+  /** True while the guest would take more than the caller has written. */
+  get isStarved(): boolean {
+    return this.#rest === undefined && !this.writable.writableEnded && !this.#peerClosed;
   }
 
   grant(bytes: number): void {

@@ -61,6 +61,7 @@ class FileIngest implements Ingest {
   #written = 0;
   #resumed = 0;
   #synced = 0;
+  #isCommitted = false;
   #syncing: Promise<void> | undefined;
 
   constructor(directory: string, finalPath: string, blob: BlobKey, lock: Lock, lease: Lease) {
@@ -159,13 +160,23 @@ class FileIngest implements Ingest {
     } catch (error) {
       throw await this.#writeError(error);
     }
+    this.#isCommitted = true;
     await this.#lock.release();
     await this.#lease.release();
+  }
+
+  async abandon(): Promise<void> {
+    if (this.#file === undefined || this.#isCommitted) return;
+    this.#written = 0;
+    await this[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
+    // Nothing to resume. As long as the lock is held, nobody else uses the name.
+    if (file !== undefined && this.#written === 0 && !this.#isCommitted)
+      await rm(this.#partPath, { force: true });
     await this.#syncing;
     await file?.close();
     await this.#lock.release();

@@ -6,6 +6,12 @@ import type { Lease } from '../oci/index.js';
 /** Longer than any collection takes; a dead collector's lock is gone with it. */
 const WAIT_MS = 600_000;
 
+/**
+ * The locks that are held, so that a store which nobody refers to any more keeps its lease until the process ends
+ * or somebody releases it, whatever the garbage collector does.
+ */
+const heldLocks = new Set<Lock>();
+
 /** The leases that one open store hands out; they share one lock of the kernel's. */
 export class Leases {
   readonly #path: string;
@@ -31,7 +37,9 @@ export class Leases {
       this.#holders -= 1;
       if (this.#holders > 0) return false;
       this.#lock = undefined;
-      await (await lock)?.release();
+      const taken = await lock;
+      if (taken !== undefined) heldLocks.delete(taken);
+      await taken?.release();
       return true;
     };
     try {
@@ -50,7 +58,9 @@ export class Leases {
 
   async #acquire(): Promise<Lock | undefined> {
     try {
-      return await acquireLock(this.#path, { shared: true, timeoutMs: WAIT_MS });
+      const lock = await acquireLock(this.#path, { shared: true, timeoutMs: WAIT_MS });
+      heldLocks.add(lock);
+      return lock;
     } catch (error) {
       // A store that nobody can write to (read-only file system) is one that nobody can collect.
       if (HearthError.is(error) && error.code === 'FILE_UNREADABLE') return undefined;

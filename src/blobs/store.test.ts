@@ -224,6 +224,15 @@ describe('ingest', () => {
     await expect(waiting).rejects.toBe(reason);
   });
 
+  it('leaves nothing of what was abandoned or never begun', async () => {
+    const ingest = await begin();
+    await ingest.write([bytes.subarray(0, 9)]);
+    await ingest.abandon();
+    await (await begin())[Symbol.asyncDispose]();
+    expect((await readdir(join(directory, 'ingest'))).filter((name) => name.endsWith('.part'))).toEqual([]);
+    await bring();
+  });
+
   it('says how many bytes are needed when the file system is too small', async () => {
     const huge = { digest: digestOf(Buffer.from('huge')), sizeBytes: 2 ** 45 };
     await expect(store.ingest(huge)).rejects.toMatchObject({

@@ -22,8 +22,22 @@ export interface ParsedArguments {
   list(name: string): readonly string[];
 }
 
+/** A command in the table of commands, not loaded yet. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+export interface CommandGroup {
+  readonly title: string;
+  readonly commands: readonly CommandEntry[];
+}
+
 /** The process around a command; tests put their own here. */
 export interface CommandContext {
+  /** Every command there is. */
+  readonly groups: readonly CommandGroup[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly paths: HearthPaths;
   readonly stdin: NodeJS.ReadStream;

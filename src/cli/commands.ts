@@ -1,40 +1,168 @@
 /** Every command by name, loaded only when it is typed: start-up is part of the speed that users feel. */
-import type { Command } from './command.js';
+import type { CommandEntry, CommandGroup } from './command.js';
 
-interface Entry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load: () => Promise<Command>;
-}
-
-export const COMMAND_GROUPS: ReadonlyArray<{ readonly title: string; readonly commands: readonly Entry[] }> =
-  [
-    {
-      title: 'Run',
-      commands: [
-        {
-          name: 'run',
-          summary: 'Run a command in a fresh microVM',
-          load: async () => (await import('./commands/run.js')).run,
-        },
-      ],
-    },
-    {
-      title: 'Host',
-      commands: [
-        {
-          name: 'doctor',
-          summary: 'Check whether this machine is ready',
-          load: async () => (await import('./commands/doctor.js')).doctor,
-        },
-        {
-          name: 'version',
-          summary: 'Show the version of hearth',
-          load: async () => (await import('./commands/version.js')).version,
-        },
-      ],
-    },
-  ];
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  {
+    title: 'Run',
+    commands: [
+      {
+        name: 'run',
+        summary: 'Run a command in a fresh microVM',
+        load: async () => (await import('./commands/run.js')).run,
+      },
+      {
+        name: 'prepare',
+        summary: 'Make the next start of an environment a warm one',
+        load: async () => (await import('./commands/prepare.js')).prepare,
+      },
+    ],
+  },
+  {
+    title: 'Environments',
+    commands: [
+      {
+        name: 'env list',
+        summary: 'List environments',
+        load: async () => (await import('./commands/env-read.js')).envList,
+      },
+      {
+        name: 'env pull',
+        summary: 'Make an environment or an image bootable',
+        load: async () => (await import('./commands/env-write.js')).envPull,
+      },
+      {
+        name: 'env inspect',
+        summary: 'Show everything about an environment',
+        load: async () => (await import('./commands/env-read.js')).envInspect,
+      },
+      {
+        name: 'env verify',
+        summary: 'Hash environments against their manifests',
+        load: async () => (await import('./commands/env-read.js')).envVerify,
+      },
+      {
+        name: 'env register',
+        summary: 'Make an ext4 image of your own an environment',
+        load: async () => (await import('./commands/env-write.js')).envRegister,
+      },
+      {
+        name: 'env lock',
+        summary: 'Write down exactly what is installed',
+        load: async () => (await import('./commands/env-read.js')).envLock,
+      },
+      {
+        name: 'env prune',
+        summary: 'Remove partial, damaged and outdated environments',
+        load: async () => (await import('./commands/env-write.js')).envPrune,
+      },
+      {
+        name: 'env rm',
+        summary: 'Remove environments',
+        load: async () => (await import('./commands/env-write.js')).envRm,
+      },
+    ],
+  },
+  {
+    title: 'Kernels',
+    commands: [
+      {
+        name: 'kernel list',
+        summary: 'List kernels',
+        load: async () => (await import('./commands/kernel.js')).kernelList,
+      },
+      {
+        name: 'kernel pull',
+        summary: 'Fetch a kernel by name',
+        load: async () => (await import('./commands/kernel.js')).kernelPull,
+      },
+      {
+        name: 'kernel import',
+        summary: 'Make a kernel on disk bootable',
+        load: async () => (await import('./commands/kernel.js')).kernelImport,
+      },
+      {
+        name: 'kernel inspect',
+        summary: 'Show everything about a kernel',
+        load: async () => (await import('./commands/kernel.js')).kernelInspect,
+      },
+      {
+        name: 'kernel rm',
+        summary: 'Remove kernels',
+        load: async () => (await import('./commands/kernel.js')).kernelRm,
+      },
+    ],
+  },
+  {
+    title: 'Building blocks',
+    commands: [
+      {
+        name: 'rootfs build',
+        summary: 'Turn an image into an ext4 file',
+        load: async () => (await import('./commands/rootfs.js')).rootfsBuild,
+      },
+      {
+        name: 'rootfs verify',
+        summary: 'Check an ext4 file against its digest',
+        load: async () => (await import('./commands/rootfs.js')).rootfsVerify,
+      },
+      {
+        name: 'disk templates',
+        summary: 'List what disks can be cloned from',
+        load: async () => (await import('./commands/disk.js')).diskTemplates,
+      },
+      {
+        name: 'disk clone',
+        summary: 'Give a VM its own copy of a template',
+        load: async () => (await import('./commands/disk.js')).diskClone,
+      },
+      {
+        name: 'disk resize',
+        summary: "Grow a VM's disk",
+        load: async () => (await import('./commands/disk.js')).diskResize,
+      },
+      {
+        name: 'disk inspect',
+        summary: "Show everything about VMs' disks",
+        load: async () => (await import('./commands/disk.js')).diskInspect,
+      },
+      {
+        name: 'disk release',
+        summary: "Remove VMs' disks",
+        load: async () => (await import('./commands/disk.js')).diskRelease,
+      },
+      {
+        name: 'cache df',
+        summary: 'Show what is kept on disk, and why',
+        load: async () => (await import('./commands/cache.js')).cacheDf,
+      },
+      {
+        name: 'cache prune',
+        summary: 'Remove what can be had again',
+        load: async () => (await import('./commands/cache.js')).cachePrune,
+      },
+    ],
+  },
+  {
+    title: 'Host',
+    commands: [
+      {
+        name: 'doctor',
+        summary: 'Check whether this machine is ready',
+        load: async () => (await import('./commands/doctor.js')).doctor,
+      },
+      {
+        name: 'completion',
+        summary: 'Print a completion script for a shell',
+        load: async () => (await import('./commands/completion.js')).completion,
+      },
+      {
+        name: 'version',
+        summary: 'Show the version of hearth',
+        load: async () => (await import('./commands/version.js')).version,
+      },
+    ],
+  },
+];
 
 /**
  * Finds the command that the words begin with, the longest name first (`env pull` before `env`).
@@ -43,7 +171,7 @@ export const COMMAND_GROUPS: ReadonlyArray<{ readonly title: string; readonly co
  */
 export function findCommand(
   words: readonly string[],
-): { readonly entry: Entry; readonly wordCount: number } | undefined {
+): { readonly entry: CommandEntry; readonly wordCount: number } | undefined {
   const entries = COMMAND_GROUPS.flatMap(({ commands }) => commands);
   for (const wordCount of [2, 1]) {
     const name = words.slice(0, wordCount).join(' ');

@@ -1,11 +1,22 @@
 import { join } from 'node:path';
+import { loadConfig } from '../config/index.js';
 import { type EnvironmentStore, openEnvironmentStore } from '../environments/index.js';
 import { guestAgentPath } from '../sandboxes/index.js';
 import type { CommandContext } from './command.js';
 
 /** The user's environments. */
-export function environments({ paths, env }: CommandContext, offline = false): Promise<EnvironmentStore> {
-  return openEnvironmentStore({ paths, env, offline, agentPath: guestAgentPath() });
+export async function environments(
+  { paths, env }: CommandContext,
+  offline = false,
+): Promise<EnvironmentStore> {
+  const { registry } = await loadConfig(paths);
+  return await openEnvironmentStore({
+    paths,
+    env,
+    offline,
+    registry: { env, ...registry },
+    agentPath: guestAgentPath(),
+  });
 }
 
 /** The directory of the user's kernel bundles. */

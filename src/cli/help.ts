@@ -1,5 +1,5 @@
 /** Help texts, made from the description of the commands. */
-import { COMMON_OPTIONS, type Command, type OptionSpec } from './command.js';
+import { COMMON_OPTIONS, type Command, type CommandGroup, type OptionSpec } from './command.js';
 
 const COLUMN_CHARS = 26;
 
@@ -28,11 +28,6 @@ export function commandHelp(command: Command): string {
     ...options,
     '',
   ].join('\n');
-}
-
-export interface CommandGroup {
-  readonly title: string;
-  readonly commands: ReadonlyArray<{ readonly name: string; readonly summary: string }>;
 }
 
 /** The help of `hearth` itself. */

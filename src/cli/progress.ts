@@ -1,7 +1,7 @@
 /**
  * Phases of long work on stderr: `[pull] phase=download environment=debian:12`.
  *
- * On a terminal the present phase is one live line with an amount and a rate; elsewhere, where asked for, each
+ * On a terminal each phase is one live line with an amount, a rate and at last its time; elsewhere, where asked for, each
  * phase is one line. Nothing of it ever reaches stdout.
  */
 import { formatDuration, formatSize } from '../bytes/index.js';
@@ -31,6 +31,9 @@ export interface Progress {
 
 const REDRAW_MS = 80;
 const BAR_CHARS = 20;
+const MAX_LIVE_ROWS = 10;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character starts a colour sequence
+const COLOUR = /(\u001b\[\d+m)/;
 
 /** The mode for `--progress auto|live|plain|none`; `fallback` is what `auto` means where no person looks. */
 export function progressMode(
@@ -73,37 +76,52 @@ function plainProgress(stderr: NodeJS.WriteStream): Progress {
   };
 }
 
+interface Row {
+  readonly key: string;
+  text: string;
+  readonly startedAt: number;
+  updatedAt: number;
+}
+
+/** One line a phase, redrawn in place: phases that go on side by side keep their lines. */
 function liveProgress(stderr: NodeJS.WriteStream, style: Style): Progress {
-  let key = '';
-  let line = '';
-  let startedAt = 0;
+  let rows: Row[] = [];
+  let drawnRows = 0;
   let drawnAt = 0;
 
-  const clear = (): void => void stderr.write('\r\u001b[K');
+  const draw = (active: Row | undefined): void => {
+    const lines = rows.map((row) => {
+      const time = row === active ? '' : ` ${style.dim(formatDuration(row.updatedAt - row.startedAt))}`;
+      return `\r\u001b[K${cutToColumns(row.text, stderr.columns ?? 80, time)}\n`;
+    });
+    stderr.write(`${drawnRows > 0 ? `\u001b[${drawnRows}A` : ''}${lines.join('')}`);
+    drawnRows = rows.length;
+  };
   const end = (): void => {
-    if (key === '') return;
-    clear();
-    const seconds = formatDuration(performance.now() - startedAt);
-    stderr.write(`${line} ${style.dim(seconds)}\n`);
-    key = '';
+    const now = performance.now();
+    for (const row of rows.slice(-1)) row.updatedAt = now;
+    if (rows.length > 0) draw(undefined);
+    rows = [];
+    drawnRows = 0;
   };
   return {
     update(task, environment, update) {
       const now = performance.now();
-      const next = `${task} ${update.phase}`;
-      if (next !== key) {
-        end();
-        key = next;
-        startedAt = now;
-        drawnAt = 0;
+      const key = `${task} ${update.phase}`;
+      let row = rows.find((candidate) => candidate.key === key);
+      const isNew = row === undefined;
+      if (row === undefined) {
+        if (rows.length === MAX_LIVE_ROWS) end();
+        row = { key, text: '', startedAt: now, updatedAt: now };
+        rows.push(row);
       }
       const head = `${style.dim(`[${task}]`)} phase=${style.bold(update.phase)} environment=${escapeControls(environment)}`;
       const note = update.note === undefined ? '' : ` (${escapeControls(update.note)})`;
-      line = `${head}${note}${amount(update, now - startedAt)}`;
-      if (now - drawnAt < REDRAW_MS) return;
+      row.text = `${head}${amount(update, now - row.startedAt)}${note}`;
+      row.updatedAt = now;
+      if (!isNew && now - drawnAt < REDRAW_MS) return;
       drawnAt = now;
-      clear();
-      stderr.write(cutToColumns(line, stderr.columns ?? 80));
+      draw(row);
     },
     note(text) {
       end();
@@ -123,18 +141,20 @@ function amount({ doneBytes, totalBytes }: PhaseUpdate, elapsedMs: number): stri
   return `  ${bar} ${formatSize(doneBytes)} / ${formatSize(totalBytes)}${rate}`;
 }
 
-/** Cuts a line to the columns of the terminal, colour sequences not counted. */
-function cutToColumns(line: string, columns: number): string {
-  let shown = 0;
+/** Cuts a line to the columns of the terminal, its end kept; colour sequences are not counted. */
+function cutToColumns(line: string, columns: number, end: string): string {
+  let room = Math.max(0, columns - 1 - visibleLength(end));
   let result = '';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character starts a colour sequence
-  for (const part of line.split(/(\u001b\[\d+m)/)) {
+  for (const part of line.split(COLOUR)) {
     if (part.startsWith('\u001b')) result += part;
     else {
-      const room = Math.max(0, columns - 1 - shown);
       result += part.slice(0, room);
-      shown += Math.min(part.length, room);
+      room = Math.max(0, room - part.length);
     }
   }
-  return result;
+  return `${result}${end}`;
+}
+
+function visibleLength(text: string): number {
+  return text.split(COLOUR).reduce((sum, part) => sum + (part.startsWith('\u001b') ? 0 : part.length), 0);
 }

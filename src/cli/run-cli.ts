@@ -43,7 +43,14 @@ export async function runCli(
     }
     verbose = args.flag('verbose');
     json = args.flag('json');
-    const context: CommandContext = { env, paths: hearthPaths(env), stdin, stdout, stderr };
+    const context: CommandContext = {
+      groups: COMMAND_GROUPS,
+      env,
+      paths: hearthPaths(env),
+      stdin,
+      stdout,
+      stderr,
+    };
     return await command.run(args, context);
   } catch (error) {
     const coded = asHearthError(error);

@@ -22,6 +22,8 @@ export interface RunDaemonOptions {
   readonly onReady?: (ready: { readonly socketPath: string; readonly runtime: Runtime }) => void;
 }
 
+type VmsAtTheEnd = 'keep' | 'stop';
+
 const LOCK_FILE = 'daemon.lock';
 const LOOK_MS = 500;
 const FINISH_TIMEOUT_MS = 2000;
@@ -39,7 +41,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<void> {
   const lock = await lockDaemon(join(location.directory, LOCK_FILE), location.socketPath);
   try {
     const runtime = await openRuntime({ paths, agentPath });
-    let vms: 'keep' | 'stop' = 'stop';
+    let vms: VmsAtTheEnd = 'stop' as VmsAtTheEnd;
     try {
       let stop: () => void = () => undefined;
       const stopped = new Promise<void>((resolve) => {

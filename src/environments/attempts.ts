@@ -30,6 +30,7 @@ export function attemptOf(source: CatalogSource, context: StoreContext, platform
       return {
         label: PROFILE_SOURCE_LABEL,
         isExpected: false,
+        kernel: 'brought',
         obtain: (request) =>
           obtainProfile(join(context.profilesDirectory, source.profile), source.digest, request),
       };
@@ -37,17 +38,20 @@ export function attemptOf(source: CatalogSource, context: StoreContext, platform
       const reference = parseReference(source.reference);
       return {
         label: `oci ${formatReference(reference)}`,
+        kernel: 'unknown',
         obtain: (request) => obtainOci({ reference, digest: source.digest, platform }, request, parts),
       };
     }
     case 'archive':
       return {
         label: `archive ${source.url}`,
+        kernel: 'brought',
         obtain: (request) => obtainArchive(source, request, parts.fetch),
       };
     case 'debian-packages':
       return {
         label: DEBIAN_PACKAGES_LABEL,
+        kernel: 'needed',
         obtain: (request) =>
           obtainDebianPackages(source, request, (image, asked) => convertImage(image, asked, parts)),
       };

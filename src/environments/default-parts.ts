@@ -5,7 +5,7 @@ import { type LocalBlobStore, openBlobStore } from '../blobs/index.js';
 import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { ensureInitrd, openKernelStore } from '../kernels/index.js';
-import type { Reference } from '../oci/index.js';
+import type { Manifest, Reference } from '../oci/index.js';
 import { fetchArtifact, pullImage, type RegistryOptions } from '../registry/index.js';
 import { buildRootfs } from '../rootfs/index.js';
 import type { EnvironmentParts, PulledContent, PullOptions } from './parts.js';
@@ -74,7 +74,13 @@ async function pull(
   };
   try {
     const image = await pullImage(reference, pullOptions);
-    return { kind: 'image', image, [Symbol.asyncDispose]: () => image[Symbol.asyncDispose]() };
+    return {
+      kind: 'image',
+      image,
+      platform: options.platform,
+      discardDamaged: () => discardDamaged(blobs, image.manifest),
+      [Symbol.asyncDispose]: () => image[Symbol.asyncDispose](),
+    };
   } catch (error) {
     if (!HearthError.is(error) || !('artifactType' in error.details)) throw error;
     // Not an image: it may be an artifact with finished boot files in its layers.
@@ -86,7 +92,15 @@ async function pull(
       manifest,
       ...(indexDigest === undefined ? {} : { indexDigest }),
       layers: artifact.blobs,
+      platform: options.platform,
+      discardDamaged: () => discardDamaged(blobs, manifest),
       [Symbol.asyncDispose]: () => artifact[Symbol.asyncDispose](),
     };
   }
+}
+
+async function discardDamaged(blobs: LocalBlobStore, { config, layers }: Manifest): Promise<boolean> {
+  let wasDamaged = false;
+  for (const { digest } of [config, ...layers]) wasDamaged = (await blobs.discard(digest)) || wasDamaged;
+  return wasDamaged;
 }

@@ -5,7 +5,7 @@ import { HearthError } from '../errors/index.js';
 import type { KernelBundle } from '../kernels/index.js';
 import type { InstallerContext, InstallPlan } from './install-plan.js';
 import type { SkippedSource } from './progress.js';
-import type { ObtainedArtifacts, SourceRequest } from './source.js';
+import type { ObtainedArtifacts, SourceAttempt, SourceRequest } from './source.js';
 
 /** Errors of a source after which the next one is worth trying: it cannot be had, or not here. */
 const FALL_THROUGH_KINDS: ReadonlySet<string> = new Set([
@@ -17,12 +17,16 @@ const FALL_THROUGH_KINDS: ReadonlySet<string> = new Set([
 ]);
 
 export interface Gathered {
+  /** Undefined when the kernel is given as files or came with the rootfs. */
   readonly bundle: KernelBundle | undefined;
   readonly obtained: ObtainedArtifacts;
   readonly skipped: SkippedSource[];
 }
 
-/** Kernel and rootfs at the same time; the first failure ends both, and both have ended when this does. */
+/**
+ * Gets the rootfs, and meanwhile the kernel if the source may need one. The first failure ends both, and both
+ * have ended when this does.
+ */
 export async function gather(
   plan: InstallPlan,
   context: InstallerContext,
@@ -32,30 +36,37 @@ export async function gather(
   const stop = new AbortController();
   const signal = plan.signal === undefined ? stop.signal : AbortSignal.any([plan.signal, stop.signal]);
   const joint: InstallPlan = { ...plan, signal };
-  const endBoth = (error: unknown): never => {
-    stop.abort(error);
-    throw error;
+  let kernel: Promise<KernelBundle> | undefined;
+  const startKernel = (attempt: SourceAttempt): void => {
+    if (plan.kernel.kind !== 'named' || attempt.kernel === 'brought') return;
+    kernel ??= context.ensureKernel(plan.kernel.name, joint);
+    kernel.catch((error: unknown) => {
+      if (attempt.kernel === 'needed') stop.abort(error);
+    });
   };
-  const kernel =
-    plan.kernel.kind === 'named'
-      ? context.ensureKernel(plan.kernel.name, joint).catch(endBoth)
-      : Promise.resolve(undefined);
-  const [bundle, rootfs] = await Promise.allSettled([
-    kernel,
-    obtainFromFirst(joint, staging, scratch).catch(endBoth),
-  ]);
-  plan.signal?.throwIfAborted();
-  if (stop.signal.aborted) throw stop.signal.reason;
-  if (bundle.status === 'rejected') throw bundle.reason;
-  if (rootfs.status === 'rejected') throw rootfs.reason;
-  return { bundle: bundle.value, ...rootfs.value };
+  try {
+    const rootfs = await obtainFromFirst(joint, { staging, scratch, startKernel });
+    const bundle = rootfs.obtained.hasKernel ? undefined : await kernel;
+    return { bundle, ...rootfs };
+  } catch (error) {
+    plan.signal?.throwIfAborted();
+    throw stop.signal.aborted ? stop.signal.reason : error;
+  } finally {
+    stop.abort(new Error('no longer needed'));
+    await kernel?.catch(() => undefined);
+  }
+}
+
+interface Obtaining {
+  readonly staging: string;
+  readonly scratch: string;
+  readonly startKernel: (attempt: SourceAttempt) => void;
 }
 
 async function obtainFromFirst(
   plan: InstallPlan,
-  staging: string,
-  scratch: string,
-): Promise<{ obtained: ObtainedArtifacts; skipped: SkippedSource[] }> {
+  { staging, scratch, startKernel }: Obtaining,
+): Promise<Pick<Gathered, 'obtained' | 'skipped'>> {
   const skipped: SkippedSource[] = [];
   for (const [index, attempt] of plan.attempts.entries()) {
     const request: SourceRequest = {
@@ -69,6 +80,7 @@ async function obtainFromFirst(
       report: (phase, progress) =>
         plan.onProgress?.({ phase, environment: plan.name, source: attempt.label, ...progress }),
     };
+    startKernel(attempt);
     try {
       return { obtained: await attempt.obtain(request), skipped };
     } catch (error) {

@@ -24,8 +24,8 @@ const MANIFEST_SCHEMA = 1;
 const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
 
 const digest = z.string().regex(/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/);
-/** Of a file: also the digest of root file systems, see `rootfs/`. */
-const fileDigest = z.string().regex(/^sha256(?:-4m)?:[0-9a-f]{64}$/);
+/** Of a file's bytes, or of an ext4 image's content as `rootfs/` defines it. */
+const fileDigest = z.string().regex(/^(?:ext4-)?sha256:[0-9a-f]{64}$/);
 const sizeBytes = z.int().min(0);
 
 const artifactSchema = z.object({

@@ -2,8 +2,9 @@
  * Makes one environment: staging directory, artifacts from the first source that works, boot artifacts,
  * manifest, one rename. The caller holds the name's lock. Whatever goes wrong, the staging is gone after it.
  */
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { formatSize } from '../bytes/index.js';
 import { errnoOf, fileError, HearthError } from '../errors/index.js';
 import { publishDirectory, syncDirectory, writeFileAtomic } from '../fsx/index.js';
 import type { KernelBundle } from '../kernels/index.js';
@@ -27,7 +28,7 @@ import {
 import type { InstallerContext, InstallPlan } from './install-plan.js';
 import type { EnvironmentLayout } from './layout.js';
 import type { ObtainedArtifacts } from './source.js';
-import { hashFile, hashRootfs } from './validity.js';
+import { hashFile } from './validity.js';
 
 /**
  * Installs and publishes; an install that was there before under the same name and version is replaced.
@@ -75,7 +76,7 @@ export async function install(plan: InstallPlan, context: InstallerContext): Pro
     return manifest;
   } catch (error) {
     plan.signal?.throwIfAborted();
-    throw fileError(error, staging);
+    throw await namingTheDisk(fileError(error, staging), layout.root, plan.name);
   } finally {
     await rm(staging, { recursive: true, force: true, maxRetries: 3 });
   }
@@ -83,6 +84,22 @@ export async function install(plan: InstallPlan, context: InstallerContext): Pro
 
 function report(plan: InstallPlan, phase: 'install', source: string): void {
   plan.onProgress?.({ phase, environment: plan.name, source });
+}
+
+/** A full disk, wherever in the work it was met, is reported with the directory that it is full for. */
+async function namingTheDisk(error: unknown, root: string, name: string): Promise<unknown> {
+  if (!HearthError.is(error) || error.code !== 'DISK_FULL') return error;
+  const { bavail, bsize } = await statfs(root);
+  const freeBytes = bavail * bsize;
+  return new HearthError(
+    'DISK_FULL',
+    `no space left on the file system of ${root}: ${formatSize(freeBytes)} are free, and ${name} needs more`,
+    {
+      hint: 'Free some space (`hearth cache prune`, `hearth env prune`) and run the same command again.',
+      details: { ...error.details, path: root, freeBytes, environment: name },
+      cause: error,
+    },
+  );
 }
 
 async function placeBoot(
@@ -134,12 +151,9 @@ async function measureArtifacts(
       await file.sync();
       const found = await file.stat({ bigint: true });
       const name = relative(staging, path);
-      const digest =
-        name === ROOTFS_FILE
-          ? (rootfsDigest ?? (await hashRootfs(path, signal)))
-          : await hashFile(path, signal);
+      const known = name === ROOTFS_FILE ? rootfsDigest : undefined;
       artifacts[name] = {
-        digest,
+        digest: known ?? (await hashFile(path, signal)),
         size_bytes: Number(found.size),
         mtime_ns: String(found.mtimeNs),
       };

@@ -96,6 +96,23 @@ export class EnvironmentLayout {
     }
   }
 
+  /**
+   * Checks that nobody else can change what is installed; what is not there is fine.
+   *
+   * @throws {HearthError} `STORE_INSECURE`.
+   */
+  async assertTrusted(): Promise<void> {
+    for (const path of [this.root, this.platformDirectory]) {
+      try {
+        await assertPrivateDirectory(path);
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === undefined) throw error;
+        if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw fileError(error, path);
+      }
+    }
+  }
+
   #lockPathOf(safe: string): string {
     return join(this.root, '.locks', `${safe}.lock`);
   }
@@ -104,7 +121,8 @@ export class EnvironmentLayout {
     try {
       return (await readdir(this.platformDirectory)).sort();
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return [];
+      const errno = errnoOf(error);
+      if (errno === 'ENOENT' || errno === 'ENOTDIR') return [];
       throw fileError(error, this.platformDirectory);
     }
   }

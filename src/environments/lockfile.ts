@@ -18,7 +18,7 @@ import type { SourceAttempt } from './source.js';
 import { DEBIAN_PACKAGES_LABEL } from './sources/debian-packages.js';
 import { PROFILE_SOURCE_LABEL } from './sources/profile.js';
 
-const digest = z.string().regex(/^sha(?:256(?:-4m)?:[0-9a-f]{64}|512:[0-9a-f]{128})$/);
+const digest = z.string().regex(/^(?:(?:ext4-)?sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/);
 
 const lockedSchema = z.strictObject({
   name: z.string().refine(isEnvironmentName),

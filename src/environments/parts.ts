@@ -12,8 +12,14 @@ export interface PullOptions {
 }
 
 /** What a reference names; its blobs stay in the store until it is disposed of. */
-export type PulledContent = AsyncDisposable &
+export type PulledContent = PulledBase &
   ({ readonly kind: 'image'; readonly image: Image } | ({ readonly kind: 'artifact' } & BootArtifactContent));
+
+interface PulledBase extends AsyncDisposable {
+  readonly platform: Platform;
+  /** Hashes its blobs as they lie in the cache and removes those that are damaged. True when there were any. */
+  discardDamaged(): Promise<boolean>;
+}
 
 /** A manifest that is no container image's, with blobs that may still be arriving. */
 export interface BootArtifactContent {

@@ -118,6 +118,7 @@ async function installReference(request: ReferenceInstall): Promise<Environment>
   }
   const attempt = {
     label: `oci ${formatReference(wanted)}`,
+    kernel: 'unknown' as const,
     obtain: (asked: SourceRequest) => obtainFromPulled(wanted, pulled, asked, context.parts),
   };
   const manifest = await install(

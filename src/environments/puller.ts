@@ -16,6 +16,7 @@ export async function pullEnvironment(
   context: StoreContext,
 ): Promise<Environment> {
   options.signal?.throwIfAborted();
+  await context.layout.assertTrusted();
   const { target, installs } = await resolveTarget(text, context);
   switch (target.kind) {
     case 'catalog':

@@ -53,7 +53,13 @@ export async function registerEnvironment(
         reference: null,
         generation: 0,
         catalogVersion: context.catalog.version,
-        attempts: [{ label: REGISTERED_LABEL, obtain: (request) => copyRootfs(options.rootfsPath, request) }],
+        attempts: [
+          {
+            label: REGISTERED_LABEL,
+            kernel: 'needed',
+            obtain: (request) => copyRootfs(options.rootfsPath, request),
+          },
+        ],
         kernel,
         sizeBytes: undefined,
         offline: context.offline,

@@ -21,7 +21,8 @@ export type Target =
   | { readonly kind: 'reference'; readonly reference: Reference };
 
 /**
- * @throws {HearthError} `ENVIRONMENT_NOT_FOUND` with near names when it can be none of the three.
+ * @throws {HearthError} `ENVIRONMENT_NOT_FOUND` with near names when it can be none of the three;
+ *   `REFERENCE_INVALID` for a malformed reference with a path or digest.
  */
 export async function resolveTarget(
   text: string,
@@ -43,7 +44,9 @@ export async function resolveTarget(
   try {
     reference = parseReference(text);
   } catch (error) {
-    throw HearthError.is(error) ? unknownEnvironment(text, context.catalog, installedNames(installs)) : error;
+    // Whoever writes a path or a digest means an image, and should hear what is wrong with the reference.
+    if (!HearthError.is(error) || /[/@]/.test(text)) throw error;
+    throw unknownEnvironment(text, context.catalog, installedNames(installs));
   }
   const pulled = currentOf(installsOfReference(installs, formatReference(reference)));
   if (pulled !== undefined) return { target: installTarget(pulled), installs };

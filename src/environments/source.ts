@@ -45,6 +45,8 @@ export interface SourceAttempt {
   readonly label: string;
   /** False for a source that most hosts do not have, so that its absence is no news. Default true. */
   readonly isExpected?: boolean;
+  /** Whether its bytes come with a kernel of their own, so that none has to be fetched. */
+  readonly kernel: 'brought' | 'needed' | 'unknown';
   obtain(request: SourceRequest): Promise<ObtainedArtifacts>;
 }
 

@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { errnoOf } from '../errors/index.js';
+import { errnoOf, HearthError } from '../errors/index.js';
 import { digestRootfs } from '../rootfs/index.js';
 import {
   type InstalledArtifact,
@@ -24,7 +24,7 @@ export type InstallCheck =
   /** Nothing is there. */
   | { readonly state: 'absent' }
   | { readonly state: 'valid'; readonly manifest: InstallManifest }
-  /** `manifest` is undefined when that is what is wrong. */
+  /** `manifest` is undefined when that is what is wrong: it cannot be read or is another's. */
   | {
       readonly state: 'broken';
       readonly manifest: InstallManifest | undefined;
@@ -46,19 +46,19 @@ export async function checkInstall(directory: string, options: CheckOptions = {}
     if (!(await stat(directory)).isDirectory()) return broken(undefined, ['it is not a directory']);
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === 'ENOENT') return { state: 'absent' };
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return { state: 'absent' };
     return broken(undefined, [`it cannot be read (${errno ?? 'error'})`]);
   }
   const reading = await readInstallManifest(directory);
   if (!reading.ok) return broken(undefined, [reading.reason]);
   const { manifest } = reading;
-  const problems: string[] = [];
   const expectedName = installDirectoryName(manifest.name, manifest.version);
   if (basename(directory) !== expectedName) {
-    problems.push(
-      `its manifest is that of ${manifest.name} ${manifest.version}, which belongs in ${expectedName}`,
-    );
+    // What it says is another's, so that none of it counts.
+    const whose = `${manifest.name} ${manifest.version}`;
+    return broken(undefined, [`its manifest is that of ${whose}, which belongs in ${expectedName}`]);
   }
+  const problems: string[] = [];
   const files = new Set([ROOTFS_FILE, KERNEL_FILE, ...Object.keys(manifest.artifacts)]);
   for (const file of files) {
     const problem = await checkArtifact(directory, file, manifest.artifacts[file], options);
@@ -99,18 +99,15 @@ async function checkArtifact(
     options.signal?.throwIfAborted();
     const errno = errnoOf(error);
     if (errno === 'ENOENT') return `${file} is missing`;
+    if (HearthError.is(error)) return `${file}: ${error.message}`;
     return `${file} cannot be read (${errno ?? String(error)})`;
   }
 }
 
-/** The digest of a root file system: of the kind that is quick to compute for large files with holes. */
-export async function hashRootfs(path: string, signal?: AbortSignal): Promise<string> {
-  return await digestRootfs(path, signal === undefined ? {} : { signal });
-}
-
-/** The digest of a file, of the kind that `expected` is. */
+/** The digest of a file, of the kind that `expected` is: of its bytes, or of an ext4 image's content. */
 async function digestLike(expected: string, path: string, signal: AbortSignal | undefined): Promise<string> {
-  return expected.startsWith('sha256-4m:') ? await hashRootfs(path, signal) : await hashFile(path, signal);
+  if (expected.startsWith('sha256:')) return await hashFile(path, signal);
+  return await digestRootfs(path, signal === undefined ? {} : { signal });
 }
 
 /** The sha256 digest of a file's bytes. */

@@ -19,12 +19,12 @@ export interface DataUse {
  *   was never written as data.
  */
 export function dataUse(tree: NumberedTree, dataEndBlock: number): DataUse {
-  const starts: number[] = [];
-  const counts: number[] = [];
+  let extentCount = 0;
   for (let inode = 0; inode <= tree.lastInode; inode++) {
     const node = tree.nodes[inode];
     if (node?.kind !== 'file') continue;
     const { sizeBytes, extents } = node.data;
+    extentCount += extents.length / 3;
     if (sizeBytes > MAX_FILE_BYTES) {
       const path = tree.pathOf(inode);
       throw new HearthError('FILE_TOO_LARGE', `${path} has ${sizeBytes} bytes, ext4 holds at most 16 TiB`, {
@@ -32,12 +32,19 @@ export function dataUse(tree: NumberedTree, dataEndBlock: number): DataUse {
         details: { path, sizeBytes, maximumBytes: MAX_FILE_BYTES },
       });
     }
-    for (let i = 0; i < extents.length; i += 3) {
-      starts.push(extents[i + 1] ?? 0);
-      counts.push(extents[i + 2] ?? 0);
+  }
+  const starts = new Uint32Array(extentCount);
+  const counts = new Uint32Array(extentCount);
+  let filled = 0;
+  for (const node of tree.nodes) {
+    if (node?.kind !== 'file') continue;
+    const { extents } = node.data;
+    for (let i = 0; i < extents.length; i += 3, filled++) {
+      starts[filled] = extents[i + 1] ?? 0;
+      counts[filled] = extents[i + 2] ?? 0;
     }
   }
-  const order = Uint32Array.from(starts, (_, i) => i).sort((a, b) => (starts[a] ?? 0) - (starts[b] ?? 0));
+  const order = starts.map((_, i) => i).sort((a, b) => (starts[a] ?? 0) - (starts[b] ?? 0));
 
   const unused: Runs = [];
   let contentBlocks = 0;

@@ -10,7 +10,7 @@ const TAIL_TYPE = 0xde;
 /** Room for entries in a block. */
 export const ENTRY_SPACE_BYTES = BLOCK_BYTES - TAIL_BYTES;
 /** `.` and `..` */
-export const DOT_ENTRIES_BYTES = 24;
+const DOT_ENTRIES_BYTES = 24;
 
 /** Bytes of an entry, padded to four. */
 export function entryBytes(nameBytes: number): number {

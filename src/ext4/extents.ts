@@ -18,7 +18,10 @@ const MAX_EXTENT_BLOCKS = 32_768;
 /** Flat triples: first file block, first image block, block count. */
 export type Extents = readonly number[];
 
-function* pieces(extents: Extents): Generator<readonly [fileBlock: number, block: number, count: number]> {
+/** First file block, image block, and for leaves the block count. */
+type TreeRecord = readonly [fileBlock: number, block: number, count: number];
+
+function* pieces(extents: Extents): Generator<TreeRecord> {
   for (let i = 0; i < extents.length; i += 3) {
     const count = extents[i + 2] ?? 0;
     for (let done = 0; done < count; done += MAX_EXTENT_BLOCKS) {
@@ -31,6 +34,23 @@ function* pieces(extents: Extents): Generator<readonly [fileBlock: number, block
   }
 }
 
+function pieceCount(extents: Extents): number {
+  let sum = 0;
+  for (let i = 2; i < extents.length; i += 3) sum += Math.ceil((extents[i] ?? 0) / MAX_EXTENT_BLOCKS);
+  return sum;
+}
+
+function* batches(records: Iterable<TreeRecord>): Generator<readonly TreeRecord[]> {
+  let batch: TreeRecord[] = [];
+  for (const record of records) {
+    batch.push(record);
+    if (batch.length < BLOCK_RECORDS) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
 /** Sum of the extents' lengths, in blocks. */
 export function extentBlocks(extents: Extents): number {
   let sum = 0;
@@ -40,9 +60,7 @@ export function extentBlocks(extents: Extents): number {
 
 /** Blocks that the tree of these extents needs beside the inode. */
 export function extentTreeBlocks(extents: Extents): number {
-  if (extents.length === 3 && (extents[2] ?? 0) <= MAX_EXTENT_BLOCKS) return 0;
-  let records = 0;
-  for (let i = 2; i < extents.length; i += 3) records += Math.ceil((extents[i] ?? 0) / MAX_EXTENT_BLOCKS);
+  let records = pieceCount(extents);
   let blocks = 0;
   while (records > ROOT_RECORDS) {
     records = Math.ceil(records / BLOCK_RECORDS);
@@ -74,10 +92,11 @@ export interface ExtentTreeTarget {
 
 /** Writes a tree of any depth: root in the inode, the rest in {@link extentTreeBlocks} blocks, leaves first. */
 export function writeExtentTree(extents: Extents, target: ExtentTreeTarget): void {
-  /** One level's records: first file block, image block, and for leaves the count. */
-  let level = [...pieces(extents)];
+  // One level at a time, the lowest one never as a whole in memory.
+  let level: Iterable<TreeRecord> = pieces(extents);
+  let recordCount = pieceCount(extents);
   let depth = 0;
-  const writeRecord = (view: DataView, offset: number, record: readonly [number, number, number]): void => {
+  const writeRecord = (view: DataView, offset: number, record: TreeRecord): void => {
     const [fileBlock, block, count] = record;
     view.setUint32(offset, fileBlock, true);
     const high = Math.floor(block / 2 ** 32);
@@ -91,10 +110,9 @@ export function writeExtentTree(extents: Extents, target: ExtentTreeTarget): voi
     }
   };
 
-  while (level.length > ROOT_RECORDS) {
-    const above: [number, number, number][] = [];
-    for (let first = 0; first < level.length; first += BLOCK_RECORDS) {
-      const records = level.slice(first, first + BLOCK_RECORDS);
+  while (recordCount > ROOT_RECORDS) {
+    const above: TreeRecord[] = [];
+    for (const records of batches(level)) {
       const block = target.nextBlock();
       const start = target.stage.claim(block);
       const { view, bytes } = target.stage;
@@ -107,10 +125,11 @@ export function writeExtentTree(extents: Extents, target: ExtentTreeTarget): voi
       above.push([records[0]?.[0] ?? 0, block, 0]);
     }
     level = above;
+    recordCount = above.length;
     depth += 1;
   }
-  writeHeader(target.view, target.offset, { records: level.length, max: ROOT_RECORDS, depth });
-  level.forEach((record, i) => {
+  writeHeader(target.view, target.offset, { records: recordCount, max: ROOT_RECORDS, depth });
+  [...level].forEach((record, i) => {
     writeRecord(target.view, target.offset + HEADER_BYTES + i * RECORD_BYTES, record);
   });
 }

@@ -13,6 +13,9 @@ import type { Ext4FileData } from './node.js';
 /** Blocks kept free at the start of every group with a superblock copy. */
 export const KEPT_FRONT_BLOCKS = 1 + MAX_DESCRIPTOR_BLOCKS;
 
+/** Extents in memory take 24 bytes; beyond this many, only holes that the caller names are made. */
+const MAX_EXTENTS_WITH_FOUND_HOLES = 2 ** 20;
+
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 const NO_EXTENTS: readonly number[] = Object.freeze([]);
 
@@ -37,6 +40,8 @@ export class FileDataWriter {
   #tailBytes = 0;
   #fileBlock = 0;
   #extents: number[] = [];
+  /** Of all files together. */
+  #extentCount = 0;
 
   constructor(image: ImageFile, buffer: ArrayBuffer) {
     this.#image = image;
@@ -127,14 +132,14 @@ export class FileDataWriter {
     this.#tailBytes += bytes.byteLength;
     if (this.#tailBytes < BLOCK_BYTES) return;
     this.#tailBytes = 0;
-    if (isZeroBlock(this.#stage, blockStart)) this.#fileBlock += 1;
+    if (this.#isHole(this.#stage, blockStart)) this.#fileBlock += 1;
     else this.#commit(1);
   }
 
   /** Copies a run of blocks that are not zero, or passes over a run that is; returns the offset behind it. */
   #writeBlocks(chunk: Uint8Array, start: number): number {
     let offset = start;
-    while (chunk.byteLength - offset >= BLOCK_BYTES && isZeroBlock(chunk, offset)) {
+    while (chunk.byteLength - offset >= BLOCK_BYTES && this.#isHole(chunk, offset)) {
       offset += BLOCK_BYTES;
       this.#fileBlock += 1;
     }
@@ -145,7 +150,7 @@ export class FileDataWriter {
     do {
       offset += BLOCK_BYTES;
       count += 1;
-    } while (count < room && chunk.byteLength - offset >= BLOCK_BYTES && !isZeroBlock(chunk, offset));
+    } while (count < room && chunk.byteLength - offset >= BLOCK_BYTES && !this.#isHole(chunk, offset));
     this.#stage.set(chunk.subarray(runStart, offset), this.#stagedBlocks * BLOCK_BYTES);
     this.#commit(count);
     return offset;
@@ -186,14 +191,16 @@ export class FileDataWriter {
       extents[last + 2] = lastCount + count;
     } else {
       extents.push(this.#fileBlock, block, count);
+      this.#extentCount += 1;
     }
     this.#stagedBlocks += count;
     this.#fileBlock += count;
   }
-}
 
-/** @param offset Start of a whole block in `bytes`. */
-function isZeroBlock(bytes: Uint8Array, offset: number): boolean {
-  if (bytes[offset] !== 0 || bytes[offset + BLOCK_BYTES - 1] !== 0) return false;
-  return ZERO_BLOCK.compare(bytes, offset, offset + BLOCK_BYTES) === 0;
+  /** @param offset Start of a whole block in `bytes`. */
+  #isHole(bytes: Uint8Array, offset: number): boolean {
+    if (bytes[offset] !== 0 || bytes[offset + BLOCK_BYTES - 1] !== 0) return false;
+    if (this.#extentCount > MAX_EXTENTS_WITH_FOUND_HOLES) return false;
+    return ZERO_BLOCK.compare(bytes, offset, offset + BLOCK_BYTES) === 0;
+  }
 }

@@ -1,4 +1,5 @@
 /** Writes all inodes, and in the blocks planned for it what they own beside file data. */
+import { BlockSource } from './block-source.js';
 import { fileSystemSeed, inodeSeed } from './checksum.js';
 import { EntryWriter } from './directory.js';
 import { type ExtentTreeTarget, extentBlocks, writeExtentTree } from './extents.js';
@@ -14,7 +15,6 @@ import {
   MODE_TYPE,
   RESIZE_INODE,
 } from './format.js';
-import type { Runs } from './free-space.js';
 import { DOUBLE_INDIRECT_INDEX, RESIZE_INODE_BYTES, resizeInodeBlocks, writeResizeMap } from './fronts.js';
 import { writeHashTree } from './htree.js';
 import type { BlockStage } from './image-file.js';
@@ -27,42 +27,13 @@ import {
   XATTR_OFFSET,
 } from './inode.js';
 import { writeJournalSuperblock } from './journal.js';
-import type { Ext4Directory, Ext4Node, Timestamp } from './node.js';
+import type { Ext4Node, Timestamp } from './node.js';
 import type { Plan } from './plan.js';
 import type { NumberedTree } from './tree.js';
 import type { TreeBlocks } from './tree-blocks.js';
 import { encodeXattrs, finishXattrBlock } from './xattrs.js';
 
 const PRIVATE_FILE = MODE_TYPE.file | 0o600;
-
-/** Hands out the blocks of runs one by one. */
-class BlockSource {
-  readonly #runs: Runs;
-  #run = 0;
-  #used = 0;
-
-  constructor(runs: Runs) {
-    this.#runs = runs;
-  }
-
-  next = (): number => {
-    if (this.#used === this.#runs[this.#run + 1]) {
-      this.#run += 2;
-      this.#used = 0;
-    }
-    const block = (this.#runs[this.#run] ?? Number.NaN) + this.#used;
-    this.#used += 1;
-    return block;
-  };
-
-  /** The runs that were not handed out. */
-  rest(): Runs {
-    const rest = this.#runs.slice(this.#run);
-    rest[0] = (rest[0] ?? 0) + this.#used;
-    rest[1] = (rest[1] ?? 0) - this.#used;
-    return rest;
-  }
-}
 
 export interface InodeTableInput {
   readonly tree: NumberedTree;
@@ -81,7 +52,7 @@ export interface InodeTableResult {
   readonly journalMap: Uint8Array;
   readonly journalBytes: number;
   /** Planned blocks that nothing needed. */
-  readonly unused: Runs;
+  readonly unused: readonly number[];
 }
 
 /** Writes inodes 1 to the last one. */
@@ -159,7 +130,7 @@ class InodeTableWriter {
         mapExtents(node.data.extents);
         break;
       case 'directory': {
-        const extents = this.#writeDirectory(inode, node, seed);
+        const extents = this.#writeDirectory(inode, seed);
         sizeBytes = extentBlocks(extents) * BLOCK_BYTES;
         mapExtents(extents);
         if (this.#input.treeBlocks.hashTrees.has(inode)) flags |= INODE_FLAG.index;
@@ -225,7 +196,7 @@ class InodeTableWriter {
     return extentBlocks(extents) + treeBlocks;
   }
 
-  #writeDirectory(inode: number, directory: Ext4Directory, seed: number): number[] {
+  #writeDirectory(inode: number, seed: number): number[] {
     const { tree, treeBlocks, contentStage } = this.#input;
     const entries = tree.entries[inode];
     const names = entries?.names ?? [];
@@ -242,9 +213,8 @@ class InodeTableWriter {
       return block;
     };
     const addEntry = (writer: EntryWriter, index: number): void => {
-      const name = names[index] ?? '';
-      const kind = directory.children.get(name)?.kind ?? 'directory';
-      writer.add(entries?.inodes[index] ?? 0, ENTRY_TYPE[kind], name);
+      const child = entries?.inodes[index] ?? 0;
+      writer.add(child, ENTRY_TYPE[tree.nodes[child]?.kind ?? 'directory'], names[index] ?? '');
     };
 
     const hashTree = treeBlocks.hashTrees.get(inode);

@@ -77,7 +77,7 @@ function takeJournal(free: FreeSpace, blockCount: number): Runs | undefined {
  *
  * @returns undefined when something does not fit.
  */
-export function planImage(blockCount: number, demand: Demand): Plan | undefined {
+function planImage(blockCount: number, demand: Demand): Plan | undefined {
   const spareInodes = Math.max(MIN_SPARE_INODES, Math.ceil(demand.lastInode * SPARE_INODE_SHARE));
   const geometry = geometryOf(blockCount, demand.lastInode + spareInodes);
   if (geometry === undefined || geometry.blockCount < demand.dataEndBlock) return undefined;

@@ -20,7 +20,7 @@ import { HALF_MD4 } from './htree.js';
 import { BLOCK_MAP_BYTES } from './inode.js';
 import type { Geometry } from './layout.js';
 
-export const SUPERBLOCK_BYTES = 1024;
+const SUPERBLOCK_BYTES = 1024;
 /** Where the first superblock starts in its block; copies start at 0. */
 export const SUPERBLOCK_OFFSET = 1024;
 

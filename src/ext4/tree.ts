@@ -6,7 +6,7 @@ import { HearthError } from '../errors/index.js';
 import { FIRST_INODE, MAX_LINKS, MAX_NAME_BYTES, ROOT_INODE } from './format.js';
 import type { Ext4Directory, Ext4Node, Timestamp } from './node.js';
 
-export interface DirectoryEntries {
+interface DirectoryEntries {
   /** Sorted; without `.` and `..`. */
   readonly names: readonly string[];
   readonly inodes: Uint32Array;

@@ -9,7 +9,7 @@ import { sumUint32, sumUint64 } from './checksum.js';
 import { BLOCK_BYTES, CLASSIC_INODE_BYTES, EXTRA_INODE_BYTES, INODE_BYTES } from './format.js';
 
 /** Bytes of an inode that xattrs may use. */
-export const IN_INODE_XATTR_BYTES = INODE_BYTES - CLASSIC_INODE_BYTES - EXTRA_INODE_BYTES;
+const IN_INODE_XATTR_BYTES = INODE_BYTES - CLASSIC_INODE_BYTES - EXTRA_INODE_BYTES;
 /** Inodes that may share one xattr block. */
 export const MAX_XATTR_BLOCK_REFERENCES = 1024;
 

@@ -17,7 +17,7 @@ import { describeRefusal, encodeRefusal } from './egress-refusal.js';
 import { createGuestConnection, type GuestConnection } from './guest-connection.js';
 import type { IpBlock } from './ip-address.js';
 import { readLocalNetworks } from './local-networks.js';
-import { type ResolveHost, resolveHost } from './resolve-host.js';
+import { createHostResolver, type ResolveHost } from './resolve-host.js';
 import { serveConnect } from './serve-connect.js';
 import { serveForward } from './serve-forward.js';
 
@@ -52,7 +52,7 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
   const context: ProxyContext = {
     policy: compileEgressPolicy(options.policy),
     limits,
-    resolve: options.resolve ?? resolveHost,
+    resolve: options.resolve ?? createHostResolver(),
     connect: options.connect ?? connectTcp,
     localNetworks: cachedLocalNetworks(),
     begin: createExchanges(options.onDecision),

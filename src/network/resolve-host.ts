@@ -23,39 +23,44 @@ const SECOND_FAMILY_DELAY_MS = 150;
  * Asks for IPv4 and IPv6 at once. The DNS settings are read afresh every time, since a laptop changes
  * networks under a long-lived process.
  *
- * @throws What `node:dns` throws when neither family could be asked; `signal.reason` when cancelled.
+ * @param servers `ADDRESS[:PORT]` of the servers to ask. Default: those of the host.
+ * @returns A function that throws what `node:dns` throws when neither family has an address and one
+ *   could not be asked, and `signal.reason` when cancelled.
  */
-export const resolveHost: ResolveHost = async (name, { signal }) => {
-  signal.throwIfAborted();
-  const resolver = new Resolver({ timeout: TRY_TIMEOUT_MS, tries: TRIES });
-  const cancel = () => resolver.cancel();
-  signal.addEventListener('abort', cancel, { once: true });
-  try {
-    const families = [addressesOf(resolver.resolve4(name)), addressesOf(resolver.resolve6(name))];
-    const found: string[] = [];
-    const collected = families.map((family) =>
-      family.then((addresses) => {
-        found.push(...addresses);
-        return addresses.length > 0 ? addresses : Promise.reject(new Error('no address'));
-      }),
-    );
-    const all = Promise.allSettled(collected);
-    const first = await Promise.any(collected).then(
-      () => true,
-      () => false,
-    );
-    if (first) await Promise.race([all, sleep(SECOND_FAMILY_DELAY_MS, undefined, { ref: false })]);
-    else await Promise.all(families);
+export function createHostResolver(servers?: readonly string[]): ResolveHost {
+  return async (name, { signal }) => {
     signal.throwIfAborted();
-    return [...found];
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', cancel);
-    resolver.cancel();
-  }
-};
+    const resolver = new Resolver({ timeout: TRY_TIMEOUT_MS, tries: TRIES });
+    if (servers !== undefined) resolver.setServers(servers);
+    const cancel = () => resolver.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const families = [addressesOf(resolver.resolve4(name)), addressesOf(resolver.resolve6(name))];
+      const found: string[] = [];
+      const collected = families.map((family) =>
+        family.then((addresses) => {
+          found.push(...addresses);
+          return addresses.length > 0 ? addresses : Promise.reject(new Error('no address'));
+        }),
+      );
+      const all = Promise.allSettled(collected);
+      const first = await Promise.any(collected).then(
+        () => true,
+        () => false,
+      );
+      if (first) await Promise.race([all, sleep(SECOND_FAMILY_DELAY_MS, undefined, { ref: false })]);
+      else await Promise.all(families);
+      signal.throwIfAborted();
+      return [...found];
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      resolver.cancel();
+    }
+  };
+}
 
 async function addressesOf(query: Promise<string[]>): Promise<string[]> {
   try {

@@ -86,7 +86,10 @@ function relay(parts: Relay): Promise<Outcome> {
     return Promise.resolve({ decision: 'denied', reason: 'request-malformed' });
   }
   return new Promise((resolve) => {
+    let isOver = false;
     const end = (outcome: Outcome) => {
+      if (isOver) return;
+      isOver = true;
       clearTimeout(idle);
       connection.signal.removeEventListener('abort', abort);
       outgoing.destroy();
@@ -113,6 +116,7 @@ function relay(parts: Relay): Promise<Outcome> {
     outgoing.on('response', (answer) => {
       // From here on an error of the request is the host no longer reading it, which its answer explains.
       outgoing.removeListener('error', noResponse);
+      outgoing.removeListener('close', noResponse);
       if (!startResponse(request, response, answer)) return endBadly('broken', 'response-invalid');
       answer.on('data', (chunk: Buffer) => {
         exchange.bytesDown += chunk.byteLength;
@@ -124,6 +128,9 @@ function relay(parts: Relay): Promise<Outcome> {
     });
     outgoing.on('error', noResponse);
     outgoing.on('error', () => {});
+    // No upgrade was asked for, so this is not an answer.
+    outgoing.on('upgrade', noResponse);
+    outgoing.on('close', noResponse);
     host.on('error', () => {});
 
     request.on('data', (chunk: Buffer) => {

@@ -60,6 +60,8 @@ export interface Ingest extends AsyncDisposable {
   readonly resumedBytes: number;
   /** Appends; the chunks belong to the ingest afterwards. Throws `SIZE_MISMATCH` when the blob would get too long. */
   write(chunks: readonly Uint8Array[]): Promise<void>;
+  /** Removes what was written, to free its space; nothing can be written afterwards. */
+  abandon(): Promise<void>;
   /** Throws everything away and begins with a new, empty file under a new `path`. */
   restart(): Promise<void>;
   /**

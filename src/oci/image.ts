@@ -28,6 +28,8 @@ export interface ImageLayer {
   readonly descriptor: Descriptor;
   /** Digest that the uncompressed bytes must have; checked by whoever decompresses them. */
   readonly diffId: Digest;
+  /** Where the blob begins in the file that `open` names: images inside archives. Default 0. */
+  readonly offsetBytes?: number;
   /** Starts the transfer if needed. Resolves to the absolute path of a file that grows; open it once and keep it open. */
   open(): Promise<string>;
   /**

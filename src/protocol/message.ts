@@ -4,13 +4,10 @@
  * Source: `protocol/PROTOCOL.md`, "Messages"; the same vectors
  * (`protocol/vectors/message.tsv`) are replayed against `guest/agent/message.c`.
  */
-import { HearthError } from '../errors/index.js';
+import { type MessageValue, message } from './message-type.js';
 import {
   bytes,
   count64,
-  decodePayload,
-  encodePayload,
-  type Field,
   fixed,
   list,
   pathText,
@@ -37,22 +34,6 @@ export const MAX_ENTROPY_BYTES = 4096;
 export const STREAM_FROM_GUEST = 0x8000_0000;
 /** Ends like a PNG signature: a channel that alters line ends or strips bit 8 is noticed. */
 export const HELLO_MAGIC: Uint8Array = Uint8Array.of(0x68, 0x72, 0x74, 0x68, 0x8f, 0x0d, 0x0a, 0x1a);
-/** A 32-bit field that means "leave it as it is" (uid, gid, mode). */
-export const KEEP = 0xffff_ffff;
-
-/** A message type: its number on the wire, its name and its fields. */
-export interface Message<T> {
-  readonly type: number;
-  readonly name: string;
-  readonly field: Field<T>;
-}
-
-export type MessageValue<M> = M extends Message<infer T> ? T : never;
-
-function message<T>(type: number, name: string, field: Field<T>): Message<T> {
-  return { type, name, field };
-}
-
 const empty = record({});
 const magic = fixed(HELLO_MAGIC.byteLength);
 const nonce = fixed(NONCE_BYTES);
@@ -215,29 +196,6 @@ export const CONNECTED = message(0x51, 'CONNECTED', empty);
 export const LISTEN = message(0x52, 'LISTEN', record({ address: text, port: u16, backlog: u16 }));
 export const LISTENING = message(0x53, 'LISTENING', record({ port: u16 }));
 export const ACCEPTED = message(0x54, 'ACCEPTED', record({ listenStreamId: u32, peer: text }));
-
-export function encodeMessage<T>(type: Message<T>, value: T): Uint8Array {
-  return encodePayload(type.field, value);
-}
-
-/** Throws `AGENT_PROTOCOL_INVALID`, naming the message. */
-export function decodeMessage<T>(type: Message<T>, payload: Uint8Array): T {
-  return decodeReply(type.name, type.field, payload);
-}
-
-/** Decodes the payload of an OK. Throws `AGENT_PROTOCOL_INVALID`, naming the request. */
-export function decodeReply<T>(request: string, field: Field<T>, payload: Uint8Array): T {
-  try {
-    return decodePayload(field, payload);
-  } catch (error) {
-    if (!HearthError.is(error)) throw error;
-    throw new HearthError(error.code, `${request}: ${error.message}`, {
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      details: { ...error.details, message: request },
-      cause: error,
-    });
-  }
-}
 
 export type ExecRequest = MessageValue<typeof EXEC>;
 export type ExitReport = MessageValue<typeof EXIT>;

@@ -22,6 +22,8 @@ export interface AuthorizerOptions {
   readonly http: HttpClient;
   /** Origin that the authorization is for. */
   readonly registry: URL;
+  /** What the user calls it. */
+  readonly name: string;
   readonly repository: string;
   /** Looked up once, when the registry first asks. */
   readonly findCredentials: (signal?: AbortSignal) => Promise<RegistryAuth | undefined>;
@@ -154,13 +156,13 @@ export class Authorizer {
   }
 
   #unauthorized(problem: string): HearthError {
-    const { registry, repository } = this.#options;
+    const { name, repository } = this.#options;
     return new HearthError(
       'REGISTRY_UNAUTHORIZED',
-      `${registry.host} does not let us read ${repository}: ${problem}`,
+      `${name} does not let us read ${repository}: ${problem}`,
       {
-        hint: `Check the spelling of the image, or log in with \`docker login ${registry.host}\` or \`podman login ${registry.host}\`.`,
-        details: { registry: registry.host, repository, problem },
+        hint: `Check the spelling of the image, or log in with \`docker login ${name}\` or \`podman login ${name}\`.`,
+        details: { registry: name, repository, problem },
       },
     );
   }

@@ -2,6 +2,7 @@
 import { HearthError } from '../errors/index.js';
 import type { BlobStore, Descriptor, Digest, ImageLayer, Ingest } from '../oci/index.js';
 import { offline } from './documents.js';
+import type { Session } from './session.js';
 import type { Sources } from './sources.js';
 import { transferBlob } from './transfer.js';
 
@@ -84,21 +85,19 @@ export class BlobDownload {
 
   async #run(turn: () => Promise<() => void>): Promise<void> {
     const { store, signal } = this.#context;
+    // Asked for at once, so that blobs get their turns in the order in which they were started.
+    const myTurn = turn();
     try {
       if (await this.#isStored()) return this.#finish('cached');
       if (this.#context.offline) throw offline(this.#context.name, this.descriptor.digest);
       this.#report('waiting');
-      const endTurn = await turn();
-      try {
-        signal.throwIfAborted();
-        const ingest = await store.ingest(this.descriptor, { signal });
-        // Another process has brought it in the meantime.
-        if (ingest === undefined) return this.#finish('cached');
-        this.#ingest = ingest;
-        await this.#fill(ingest);
-      } finally {
-        endTurn();
-      }
+      await myTurn;
+      signal.throwIfAborted();
+      const ingest = await store.ingest(this.descriptor, { signal });
+      // Another process has brought it in the meantime.
+      if (ingest === undefined) return this.#finish('cached');
+      this.#ingest = ingest;
+      await this.#fill(ingest);
       this.#finish('done');
       // Whoever was given the path of the growing file gets the time to open it.
       if (this.#isExposed)
@@ -107,8 +106,13 @@ export class BlobDownload {
     } catch (error) {
       this.#failure = { error };
       this.#notify();
+      // One blob finds the disk full for all; what they have would be in the way of whatever is to free it.
+      if (HearthError.is(error) && error.code === 'DISK_FULL') await this.#ingest?.abandon();
       await this.close();
       throw error;
+    } finally {
+      // Also the turn of a blob that did not need it, whenever it comes.
+      void myTurn.then((endTurn) => endTurn());
     }
   }
 
@@ -121,27 +125,37 @@ export class BlobDownload {
   }
 
   async #fill(ingest: Ingest): Promise<void> {
+    const { sessions } = this.#context.sources;
     this.#written(ingest.writtenBytes);
     try {
-      await this.#transfer(ingest);
-      await ingest.commit();
+      await this.#transfer(ingest, sessions);
     } catch (error) {
-      const isStale = HearthError.is(error) && error.code === 'DIGEST_MISMATCH' && ingest.resumedBytes > 0;
-      if (!isStale) throw error;
-      await ingest.restart();
+      // What an earlier process left, or what a mirror sent, was wrong. Whoever has read of it cannot be helped.
+      const isForeign = ingest.resumedBytes > 0 || sessions.length > 1;
+      const isWrong = HearthError.is(error) && error.code === 'DIGEST_MISMATCH';
+      if (!isWrong || !isForeign || this.#isExposed) throw error;
+      this.#ingest = undefined;
       this.#availableBytes = 0;
-      await this.#transfer(ingest);
-      await ingest.commit();
+      try {
+        await ingest.restart();
+      } finally {
+        this.#ingest = ingest;
+      }
+      await this.#transfer(
+        ingest,
+        sessions.filter((session) => !session.endpoint.isMirror),
+      );
     }
   }
 
-  async #transfer(ingest: Ingest): Promise<void> {
+  async #transfer(ingest: Ingest, sessions: readonly Session[]): Promise<void> {
     const { sources, signal } = this.#context;
-    await transferBlob(sources.sessions, this.descriptor, ingest, {
+    await transferBlob(sessions, this.descriptor, ingest, {
       limits: sources.limits,
       signal,
       onWritten: (writtenBytes) => this.#written(writtenBytes),
     });
+    await ingest.commit();
   }
 
   #written(writtenBytes: number): void {

@@ -31,7 +31,7 @@ const ACCEPT = [
 ].join(', ');
 
 /** What a reference points at. */
-export interface TopDocument {
+interface TopDocument {
   readonly descriptor: Descriptor;
   readonly document: Document;
 }
@@ -147,16 +147,22 @@ async function headDigest(
   { signal }: DocumentOptions,
 ): Promise<Digest | undefined> {
   return sources.any(signal, async (session, bounded) => {
-    const response = await session.request({
-      method: 'HEAD',
-      path: `manifests/${tag}`,
-      headers: { accept: ACCEPT },
-      wanted: 'manifest',
-      signal: bounded,
-    });
-    response.discard();
-    const digest = response.header('docker-content-digest');
-    return isDigest(digest) ? digest : undefined;
+    try {
+      const response = await session.request({
+        method: 'HEAD',
+        path: `manifests/${tag}`,
+        headers: { accept: ACCEPT },
+        wanted: 'manifest',
+        signal: bounded,
+      });
+      response.discard();
+      const digest = response.header('docker-content-digest');
+      return isDigest(digest) ? digest : undefined;
+    } catch (error) {
+      // Some proxies know only GET.
+      if (HearthError.is(error) && error.code === 'REGISTRY_RESPONSE_INVALID') return undefined;
+      throw error;
+    }
   });
 }
 

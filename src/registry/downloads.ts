@@ -1,4 +1,5 @@
 /** The downloads of one pull: each digest once, a few at a time, all ended by the first failure. */
+import { setMaxListeners } from 'node:events';
 import type { Descriptor, Digest } from '../oci/index.js';
 import { BlobDownload, type DownloadContext } from './blob-download.js';
 
@@ -16,6 +17,8 @@ export class Downloads implements AsyncDisposable {
     this.#freeTurns = maxTransfers;
     this.#callerSignal = signal;
     this.#onAbort = () => this.abort(signal?.reason);
+    // Every request and every wait listens; there are as many as there are layers on their way.
+    setMaxListeners(0, this.#controller.signal);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted === true) this.#onAbort();
   }

@@ -13,11 +13,6 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-/** True for the failure of a TLS handshake with a server that speaks plain HTTP. */
-export function isPlainHttpAnswer(error: unknown): boolean {
-  return HearthError.is(error) && error.code === 'REGISTRY_INSECURE';
-}
-
 /** The coded form of what the HTTP library threw; aborts by the caller have been dealt with before. */
 export function transportError(error: unknown, url: URL): HearthError {
   // Errors of several addresses come bundled; the first one tells as much as any.

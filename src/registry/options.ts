@@ -21,8 +21,10 @@ export interface RegistryLimits {
   /** A blob that arrives more slowly, over `rateWindowMs`, counts as stalled. Default 1 KiB/s over 30 s. */
   readonly minBytesPerSecond: number;
   readonly rateWindowMs: number;
-  /** Attempts in a row that bring nothing new. Default 6. */
+  /** Attempts in a row that fail, for a document. Default 4. */
   readonly maxAttempts: number;
+  /** Attempts in a row that bring nothing new of a blob; enough to outlast a network that is away for 20 s. Default 8. */
+  readonly maxTransferAttempts: number;
   /** The first pause between attempts; each further one is twice as long, all with jitter. Default 250 ms. */
   readonly retryBaseMs: number;
   /** The longest pause, and the longest `Retry-After` that is waited for. Default 30 s. */
@@ -38,7 +40,8 @@ export const DEFAULT_LIMITS: RegistryLimits = {
   requestTimeoutMs: 90_000,
   minBytesPerSecond: 1024,
   rateWindowMs: 30_000,
-  maxAttempts: 6,
+  maxAttempts: 4,
+  maxTransferAttempts: 8,
   retryBaseMs: 250,
   maxRetryAfterMs: 30_000,
   maxTransfers: 4,

@@ -211,6 +211,7 @@ class Pulling {
   async end(reason: unknown): Promise<void> {
     this.downloads.abort(reason);
     await this.downloads[Symbol.asyncDispose]();
+    await this.#bound.catch(() => undefined);
     await this.#sources[Symbol.asyncDispose]();
     await this.#lease.then(
       (lease) => lease.release(),

@@ -3,7 +3,7 @@ import { HearthError } from '../errors/index.js';
 import { isLinkLocalHost, isLoopbackHost } from './addresses.js';
 import { redactUrl } from './redact.js';
 
-export const MAX_REDIRECTS = 5;
+const MAX_REDIRECTS = 5;
 const MAX_LOCATION_CHARS = 16 * 1024;
 const STATUSES = new Set([301, 302, 303, 307, 308]);
 

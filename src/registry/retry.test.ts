@@ -3,7 +3,7 @@ import { HearthError } from '../errors/index.js';
 import { DEFAULT_LIMITS } from './options.js';
 import { parseRetryAfter, Retries } from './retry.js';
 
-const limits = { ...DEFAULT_LIMITS, retryBaseMs: 1, maxAttempts: 4 };
+const limits = { ...DEFAULT_LIMITS, retryBaseMs: 1 };
 const down = new HearthError('REGISTRY_UNAVAILABLE', 'down', { details: { status: 503 } });
 const refused = new HearthError('REGISTRY_UNAVAILABLE', 'refused', { details: { reason: 'ECONNREFUSED' } });
 
@@ -41,11 +41,11 @@ describe('Retries', () => {
       4,
     ],
   ])('gives up %s', async (_name, error, hasContact, attempts) => {
-    expect(await count(new Retries(limits, undefined, hasContact), error)).toBe(attempts);
+    expect(await count(new Retries(limits, 4, undefined, hasContact), error)).toBe(attempts);
   });
 
   it('counts from the start after progress', async () => {
-    const retries = new Retries(limits, undefined);
+    const retries = new Retries(limits, 4, undefined);
     await retries.pauseOrThrow(down);
     await retries.pauseOrThrow(down);
     retries.progress();
@@ -57,6 +57,7 @@ describe('Retries', () => {
     const reason = new Error('enough');
     const retries = new Retries(
       { ...limits, retryBaseMs: 60_000, maxRetryAfterMs: 60_000 },
+      4,
       controller.signal,
     );
     setTimeout(() => controller.abort(reason), 20);

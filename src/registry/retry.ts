@@ -9,13 +9,20 @@ const UNREACHABLE_ATTEMPTS = 2;
 /** Counts attempts in a row without progress and waits between them. */
 export class Retries {
   readonly #limits: RegistryLimits;
+  readonly #maxAttempts: number;
   readonly #signal: AbortSignal | undefined;
   #failures = 0;
   #hasContact: boolean;
 
   /** @param hasContact Whether the registry has answered before in this pull. */
-  constructor(limits: RegistryLimits, signal: AbortSignal | undefined, hasContact = false) {
+  constructor(
+    limits: RegistryLimits,
+    maxAttempts: number,
+    signal: AbortSignal | undefined,
+    hasContact = false,
+  ) {
     this.#limits = limits;
+    this.#maxAttempts = maxAttempts;
     this.#signal = signal;
     this.#hasContact = hasContact;
   }
@@ -31,9 +38,9 @@ export class Retries {
     const { isWorthwhile, afterMs } = retryAdvice(error);
     if (!isWorthwhile) throw error;
     this.#failures += 1;
-    const { maxAttempts, retryBaseMs, maxRetryAfterMs } = this.#limits;
-    const attempts =
-      isUnreachable(error) && !this.#hasContact ? Math.min(UNREACHABLE_ATTEMPTS, maxAttempts) : maxAttempts;
+    const { retryBaseMs, maxRetryAfterMs } = this.#limits;
+    const isHopeless = isUnreachable(error) && !this.#hasContact;
+    const attempts = isHopeless ? Math.min(UNREACHABLE_ATTEMPTS, this.#maxAttempts) : this.#maxAttempts;
     if (this.#failures >= attempts) throw error;
     if (afterMs !== undefined && afterMs > maxRetryAfterMs) throw error;
     const growing = Math.min(retryBaseMs * 2 ** (this.#failures - 1), maxRetryAfterMs);

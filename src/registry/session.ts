@@ -163,6 +163,7 @@ export class Session {
       this.#authorizer = new Authorizer({
         http,
         registry: base,
+        name: this.endpoint.name,
         repository,
         findCredentials,
         trustedRealms,

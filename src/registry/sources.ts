@@ -59,7 +59,7 @@ export class Sources implements AsyncDisposable {
     signal: AbortSignal | undefined,
     attempt: (session: Session, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const retries = new Retries(this.limits, signal, session.hasAnswered);
+    const retries = new Retries(this.limits, this.limits.maxAttempts, signal, session.hasAnswered);
     for (;;) {
       try {
         return await withDeadline(session.url, this.limits.requestTimeoutMs, signal, (bounded) =>

@@ -54,7 +54,8 @@ async function transferFrom(
   ingest: Ingest,
   options: TransferOptions,
 ): Promise<void> {
-  const retries = new Retries(options.limits, options.signal, session.hasAnswered);
+  const { limits, signal } = options;
+  const retries = new Retries(limits, limits.maxTransferAttempts, signal, session.hasAnswered);
   while (ingest.writtenBytes < blob.sizeBytes) {
     const before = ingest.writtenBytes;
     try {
@@ -148,7 +149,9 @@ function checkLength(response: HttpResponse, skip: number, offset: number, blob:
   const totalBytes = offset - skip + Number(length);
   if (totalBytes === blob.sizeBytes) return;
   assertNotHtml(response, new Uint8Array());
-  if (totalBytes < blob.sizeBytes) return;
+  // A range may be served in pieces; a whole blob may not.
+  if (totalBytes < blob.sizeBytes && response.status === HTTP_PARTIAL_CONTENT) return;
+  if (totalBytes < blob.sizeBytes) throw tooShort(blob, totalBytes, true);
   throw new HearthError(
     'SIZE_MISMATCH',
     `${blob.digest} should have ${blob.sizeBytes} bytes, ${response.url.host} offers ${totalBytes}`,

@@ -41,7 +41,7 @@ export class BlockRingWriter {
   readonly #memory: BlockRingMemory;
   readonly #counts: Int32Array;
   readonly #notes: Float64Array;
-  #filled = 0;
+  #filled: number;
   #block: Uint8Array | undefined;
   #blockBytes = 0;
 
@@ -49,6 +49,7 @@ export class BlockRingWriter {
     this.#memory = memory;
     this.#counts = new Int32Array(memory.counts);
     this.#notes = new Float64Array(memory.notes);
+    this.#filled = Atomics.load(this.#counts, FILLED);
   }
 
   /** Free space to write into, at least one byte; sleeps until there is some. Say with `commit` how much was used. */
@@ -131,12 +132,13 @@ export class BlockRingReader {
   readonly #memory: BlockRingMemory;
   readonly #counts: Int32Array;
   readonly #notes: Float64Array;
-  #emptied = 0;
+  #emptied: number;
 
   constructor(memory: BlockRingMemory) {
     this.#memory = memory;
     this.#counts = new Int32Array(memory.counts);
     this.#notes = new Float64Array(memory.notes);
+    this.#emptied = Atomics.load(this.#counts, EMPTIED);
   }
 
   /** Reads one layer to its end. Throws what the other thread failed with, and what the handler throws. */

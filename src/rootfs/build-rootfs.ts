@@ -1,16 +1,11 @@
 /** An image becomes a bootable ext4 file that appears under its name only when it is complete and synced. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileError, HearthError } from '../errors/index.js';
 import { syncDirectory } from '../fsx/index.js';
-import {
-  digestAlgorithm,
-  digestOfHash,
-  type Image,
-  type ImageLayer,
-  layerCompression,
-} from '../oci/index.js';
+import { digestAlgorithm, type Image, type ImageLayer, layerCompression } from '../oci/index.js';
+import { hashRange } from './hash-range.js';
 import { rootfsIdentity } from './identity.js';
 import type { ConvertDurations, ConvertProgress } from './messages.js';
 import { LayerFailure, runPipeline } from './pipeline.js';
@@ -96,6 +91,11 @@ export async function buildRootfs(image: Image, options: BuildRootfsOptions): Pr
   signal?.throwIfAborted();
   assertConvertible(image);
   const staging = await createStaging(outputPath);
+  for (const { done } of image.layers) {
+    done.catch(() => {
+      // Awaited below, when the layers have been converted.
+    });
+  }
   try {
     const converted = await runPipeline(
       image,
@@ -232,11 +232,9 @@ async function explain(error: unknown, image: Image, signal: AbortSignal | undef
 }
 
 async function hashLayer(layer: ImageLayer): Promise<string> {
-  const algorithm = digestAlgorithm(layer.descriptor.digest);
-  const hash = createHash(algorithm);
-  const file = await open(await layer.open(), 'r');
-  for await (const chunk of file.createReadStream({ highWaterMark: 1024 * 1024 })) hash.update(chunk);
-  return digestOfHash(hash, algorithm);
+  const { digest, sizeBytes } = layer.descriptor;
+  const place = { path: await layer.open(), offsetBytes: layer.offsetBytes ?? 0, sizeBytes };
+  return hashRange(place, digestAlgorithm(digest));
 }
 
 function compressedTotal(layers: readonly ImageLayer[]): number {

@@ -9,9 +9,9 @@ const { ring: memory, growth } = workerData as DecompressorData;
 const ring = new BlockRingWriter(memory);
 let turn: Promise<void> = Promise.resolve();
 
-async function run({ layerIndex, path, sizeBytes, compression }: DecompressTask): Promise<void> {
+async function run({ layerIndex, blob, compression }: DecompressTask): Promise<void> {
   try {
-    const file = new GrowingFile(path, sizeBytes, growth, layerIndex);
+    const file = new GrowingFile(blob, growth, layerIndex);
     try {
       await decompress(file, compression, ring);
       ring.end(file.readBytes);

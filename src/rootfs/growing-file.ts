@@ -21,18 +21,27 @@ export function announceGrowth(growth: GrowthMemory, index: number, byteCount: n
   Atomics.notify(sizes, index);
 }
 
+export interface BlobPlace {
+  readonly path: string;
+  /** Where the blob begins in the file. */
+  readonly offsetBytes: number;
+  /** What the blob has when it is complete. */
+  readonly sizeBytes: number;
+}
+
 export class GrowingFile {
   readonly #fd: number;
   readonly #path: string;
+  readonly #base: number;
   readonly #sizeBytes: number;
   readonly #sizes: BigInt64Array;
   readonly #index: number;
   readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #readBytes = 0;
 
-  /** @param sizeBytes What the blob has when it is complete. */
-  constructor(path: string, sizeBytes: number, growth: GrowthMemory, index: number) {
+  constructor({ path, offsetBytes, sizeBytes }: BlobPlace, growth: GrowthMemory, index: number) {
     this.#path = path;
+    this.#base = offsetBytes;
     this.#sizeBytes = sizeBytes;
     this.#sizes = new BigInt64Array(growth);
     this.#index = index;
@@ -48,13 +57,8 @@ export class GrowingFile {
   read(offset: number): Buffer {
     const wanted = Math.min(READ_BYTES, this.#sizeBytes - offset);
     if (wanted <= 0) return this.#buffer.subarray(0, 0);
-    const count = readSync(
-      this.#fd,
-      this.#buffer,
-      0,
-      Math.min(wanted, this.#waitFor(offset) - offset),
-      offset,
-    );
+    const byteCount = Math.min(wanted, this.#waitFor(offset) - offset);
+    const count = readSync(this.#fd, this.#buffer, 0, byteCount, this.#base + offset);
     if (count === 0) throw shorter(this.#path, this.#sizeBytes, offset);
     this.#readBytes = Math.max(this.#readBytes, offset + count);
     return this.#buffer.subarray(0, count);

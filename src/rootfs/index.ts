@@ -1,3 +1,4 @@
+export { type ArchiveImageOptions, openArchiveImage } from './archive-image.js';
 export {
   type BuildRootfsOptions,
   buildRootfs,

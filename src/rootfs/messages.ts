@@ -5,7 +5,7 @@
  */
 import type { Digest, LayerCompression } from '../oci/index.js';
 import type { BlockRingMemory } from './block-ring.js';
-import type { GrowthMemory } from './growing-file.js';
+import type { BlobPlace, GrowthMemory } from './growing-file.js';
 import type { ThreadFailure } from './thread-failure.js';
 
 /** Given to a decompressing thread at its start. */
@@ -18,8 +18,7 @@ export interface DecompressorData {
 export interface DecompressTask {
   readonly layerIndex: number;
   /** The blob, perhaps still growing. */
-  readonly path: string;
-  readonly sizeBytes: number;
+  readonly blob: BlobPlace;
   /** What the media type says. */
   readonly compression: LayerCompression;
 }

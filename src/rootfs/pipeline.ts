@@ -35,7 +35,7 @@ export class LayerFailure extends Error {
 /** One thread would leave a core idle between two layers; more than two only add memory. */
 const MAX_DECOMPRESSORS = 2;
 /** How far a decompressing thread runs ahead, in blocks of 1 MiB. */
-const RING_BLOCKS = 32;
+const RING_BLOCKS = 20;
 const YOUNG_GENERATION_MIB = 16;
 
 /**
@@ -114,7 +114,8 @@ export async function runPipeline(
 
 async function taskOf(layer: ImageLayer, layerIndex: number): Promise<DecompressTask> {
   const { sizeBytes, mediaType } = layer.descriptor;
-  return { layerIndex, path: await layer.open(), sizeBytes, compression: layerCompression(mediaType) };
+  const blob = { path: await layer.open(), offsetBytes: layer.offsetBytes ?? 0, sizeBytes };
+  return { layerIndex, blob, compression: layerCompression(mediaType) };
 }
 
 /** Starts the transfer of a blob and says as it grows. */

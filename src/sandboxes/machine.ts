@@ -2,11 +2,16 @@
  * A running VM of an environment: its own disk, a VMM process, and the agent that answered. What both `run` and
  * long-lived sandboxes stand on.
  */
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AgentClient, connectAgent } from '../agent/index.js';
-import { cloneDisk } from '../disks/index.js';
+import type { AgentClient } from '../agent/index.js';
+import { cloneDisk, type DiskClone } from '../disks/index.js';
 import { HearthError } from '../errors/index.js';
-import { type Accelerator, createQemuDriver, type Vm, type VmDriver, vmExitedError } from '../vmm/index.js';
+import type { HearthPaths } from '../fsx/index.js';
+import { type Accelerator, createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
+import { type BootedVm, bootVm } from './boot.js';
+import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
 
 /** What a VM boots: the files of an installed environment. */
 export interface Bootable {
@@ -27,21 +32,32 @@ export interface MachineSpec {
   readonly accelerator: Accelerator;
 }
 
-export type MachinePhase = 'clone' | 'boot' | 'ready';
+/** How a machine came up: by booting, or from a boot snapshot. */
+export type StartKind = 'cold' | 'warm';
+
+export type MachinePhase = 'prepare' | 'clone' | 'boot' | 'resume' | 'ready';
 
 export interface StartMachineOptions {
+  readonly paths: HearthPaths;
   /** A fresh directory for this machine alone (0700): disk, console log. The caller removes it afterwards. */
   readonly directory: string;
+  /** The guest's host name: letters, digits and dashes. */
+  readonly hostname: string;
+  /** `cold` boots. Default `warm`: resumes a boot snapshot, which is made first where there is none. */
+  readonly start?: StartKind;
   readonly driver?: VmDriver;
   readonly signal?: AbortSignal;
   readonly onPhase?: (phase: MachinePhase) => void;
+  /** Told why a warm start was not possible and the machine boots instead. */
+  readonly onFallback?: (error: HearthError) => void;
 }
 
 export interface Machine extends AsyncDisposable {
   readonly vm: Vm;
   readonly agent: AgentClient;
-  /** Whole ms. */
-  readonly durationsMs: { readonly clone: number; readonly boot: number };
+  readonly start: StartKind;
+  /** Whole ms. `prepare` is above 0 for the start that made the boot snapshot. */
+  readonly durationsMs: { readonly prepare: number; readonly clone: number; readonly boot: number };
   /** Stops the VM at once. Resolves when its process is gone. Idempotent. */
   close(): Promise<void>;
 }
@@ -51,24 +67,70 @@ export const LEAST_MEMORY_MIB = 128;
 const DISK_FILE = 'disk';
 /** Long enough for a crowded machine under emulation; a VM that ends early is noticed at once. */
 const BOOT_TIMEOUT_MS = 120_000;
+const RESUME_TIMEOUT_MS = 15_000;
 const GROW_TIMEOUT_MS = 120_000;
+const ENTROPY_BYTES = 64;
+const MACHINE_ID_BYTES = 16;
 
 /**
- * Clones the environment's disk, boots it, and waits for the agent.
+ * Gives the environment a disk of its own, starts it, and waits for the agent.
  *
  * @throws {HearthError} `MEMORY_TOO_SMALL`, `ENVIRONMENT_BROKEN`, what cloning and the driver throw, `VM_EXITED`
  *   with the end of the console, `AGENT_TIMEOUT`. No process is left then.
  */
 export async function startMachine(spec: MachineSpec, options: StartMachineOptions): Promise<Machine> {
-  const { directory, signal, onPhase, driver = createQemuDriver() } = options;
-  const { environment } = spec;
-  if (spec.memoryMib < LEAST_MEMORY_MIB) {
+  assertBootable(spec);
+  const { start = 'warm', driver = createQemuDriver(), onFallback } = options;
+  if (start === 'warm') {
+    try {
+      return await startWarm(spec, driver, options);
+    } catch (error) {
+      // Only what concerns the snapshot: a missing VMM or a full disk would stop a boot as well.
+      if (!isWarmFailure(error)) throw error;
+      onFallback?.(error);
+      await rm(join(options.directory, DISK_FILE), { force: true });
+    }
+  }
+  return await startCold(spec, driver, options);
+}
+
+/**
+ * Makes the boot snapshot of this specification where there is none, so that the next start is a warm one.
+ *
+ * @returns True when it was made now.
+ */
+export async function prepareMachine(
+  spec: MachineSpec,
+  { paths, driver = createQemuDriver(), signal }: Pick<StartMachineOptions, 'paths' | 'driver' | 'signal'>,
+): Promise<boolean> {
+  assertBootable(spec);
+  if ((await findBootSnapshot(spec, paths)) !== undefined) return false;
+  await makeBootSnapshot(spec, { paths, driver, ...(signal === undefined ? {} : { signal }) });
+  return true;
+}
+
+/** What a boot may survive though a resume did not. */
+const WARM_FAILURES: ReadonlySet<string> = new Set([
+  'VM_EXITED',
+  'VMM_REQUEST_FAILED',
+  'VMM_TIMEOUT',
+  'AGENT_TIMEOUT',
+  'AGENT_DISCONNECTED',
+  'AGENT_PROTOCOL_INVALID',
+]);
+
+function isWarmFailure(error: unknown): error is HearthError {
+  return HearthError.is(error) && WARM_FAILURES.has(error.code);
+}
+
+function assertBootable({ memoryMib, environment }: MachineSpec): void {
+  if (memoryMib < LEAST_MEMORY_MIB) {
     throw new HearthError(
       'MEMORY_TOO_SMALL',
-      `${spec.memoryMib} MiB of memory are too little for a VM, at least ${LEAST_MEMORY_MIB} MiB are needed`,
+      `${memoryMib} MiB of memory are too little for a VM, at least ${LEAST_MEMORY_MIB} MiB are needed`,
       {
         hint: 'Give more, for example --memory 512M.',
-        details: { memoryMib: spec.memoryMib, leastMib: LEAST_MEMORY_MIB },
+        details: { memoryMib, leastMib: LEAST_MEMORY_MIB },
       },
     );
   }
@@ -82,65 +144,137 @@ export async function startMachine(spec: MachineSpec, options: StartMachineOptio
       },
     );
   }
+}
+
+async function startCold(
+  spec: MachineSpec,
+  driver: VmDriver,
+  options: StartMachineOptions,
+): Promise<Machine> {
+  const { directory, signal, onPhase } = options;
+  const given = signal === undefined ? {} : { signal };
   const startedAt = performance.now();
   onPhase?.('clone');
-  const disk = await cloneDisk(environment.rootfsPath, join(directory, DISK_FILE), {
+  const disk = await cloneDisk(spec.environment.rootfsPath, join(directory, DISK_FILE), {
     durable: false,
     ...(spec.diskBytes === undefined ? {} : { sizeBytes: spec.diskBytes }),
-    ...(signal === undefined ? {} : { signal }),
+    ...given,
   });
   const clonedAt = performance.now();
   onPhase?.('boot');
-  const vm = await driver.start(
-    {
-      directory,
-      kernelPath: environment.kernelPath,
-      initrdPath: environment.initrdPath,
-      kernelArgs: [],
-      cpus: spec.cpus,
-      memoryMib: spec.memoryMib,
-      disks: [{ path: disk.path, format: disk.format, readOnly: false, disposable: true }],
-      accelerator: spec.accelerator,
-    },
-    signal === undefined ? {} : { signal },
-  );
-  try {
-    const agent = await greet(vm, signal);
-    if (disk.growth === 'online')
-      await agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) });
-    onPhase?.('ready');
-    const close = async (): Promise<void> => {
-      agent.close();
-      await vm.kill();
-    };
-    return {
-      vm,
-      agent,
-      durationsMs: {
-        clone: Math.round(clonedAt - startedAt),
-        boot: Math.round(performance.now() - clonedAt),
-      },
-      close,
-      [Symbol.asyncDispose]: close,
-    };
-  } catch (error) {
-    await vm.kill();
-    throw error;
-  }
-}
-
-/** Waits for the agent's answer, or for the VM to end before it. */
-async function greet(vm: Vm, signal: AbortSignal | undefined): Promise<AgentClient> {
-  const connecting = connectAgent(vm.channel, {
+  const booted = await bootVm(driver, vmSpec(spec, directory, disk), {
     timeoutMs: BOOT_TIMEOUT_MS,
-    ...(signal === undefined ? {} : { signal }),
+    ...given,
   });
   try {
-    return await connecting;
+    await booted.agent.setHostname(options.hostname, given);
+    if (disk.growth === 'online') await booted.agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...given });
   } catch (error) {
-    // The channel of a VM that ended closes first; the end says more.
-    if (!HearthError.is(error) || error.code !== 'AGENT_DISCONNECTED') throw error;
-    await vm.kill();
-    throw await vmExitedError(vm);
+    await booted.vm.kill();
+    throw error;
   }
+  onPhase?.('ready');
+  return machineOf(booted, 'cold', { startedAt, preparedAt: startedAt, clonedAt });
+}
+
+async function startWarm(
+  spec: MachineSpec,
+  driver: VmDriver,
+  options: StartMachineOptions,
+): Promise<Machine> {
+  const { directory, paths, signal, onPhase } = options;
+  const given = signal === undefined ? {} : { signal };
+  const startedAt = performance.now();
+  let snapshot = await findBootSnapshot(spec, paths);
+  let preparedAt = startedAt;
+  if (snapshot === undefined) {
+    onPhase?.('prepare');
+    snapshot = await makeBootSnapshot(spec, { paths, driver, ...given });
+    preparedAt = performance.now();
+  }
+  onPhase?.('resume');
+  const disk = await cloneSnapshotDisk(snapshot, join(directory, DISK_FILE));
+  const clonedAt = performance.now();
+  const booted = await bootVm(driver, resumeSpec(spec, directory, disk, snapshot), {
+    timeoutMs: RESUME_TIMEOUT_MS,
+    ...given,
+  }).catch(async (error: unknown) => {
+    if (isWarmFailure(error)) await rm(snapshot.directory, { recursive: true, force: true });
+    throw error;
+  });
+  try {
+    await giveIdentity(booted.agent, options.hostname, given);
+  } catch (error) {
+    await booted.vm.kill();
+    throw error;
+  }
+  onPhase?.('ready');
+  return machineOf(booted, 'warm', { startedAt, preparedAt, clonedAt });
+}
+
+/**
+ * Makes a resumed VM one of its own, before it runs anything: random numbers, host name, machine id; its clock was
+ * set by the hello. Fail-closed: each part is acknowledged by the guest, or the VM is not used.
+ */
+async function giveIdentity(
+  agent: AgentClient,
+  hostname: string,
+  given: { readonly signal?: AbortSignal },
+): Promise<void> {
+  await Promise.all([
+    agent.addEntropy(randomBytes(ENTROPY_BYTES), given),
+    agent.setHostname(hostname, given),
+    agent.setMachineId(randomBytes(MACHINE_ID_BYTES).toString('hex'), given),
+  ]);
+}
+
+function vmSpec(spec: MachineSpec, directory: string, disk: DiskClone): VmSpec {
+  const { environment, cpus, memoryMib, accelerator } = spec;
+  return {
+    directory,
+    kernelPath: environment.kernelPath,
+    ...(environment.initrdPath === undefined ? {} : { initrdPath: environment.initrdPath }),
+    kernelArgs: [],
+    cpus,
+    memoryMib,
+    disks: [{ path: disk.path, format: disk.format, readOnly: false, disposable: true }],
+    accelerator,
+  };
+}
+
+function resumeSpec(spec: MachineSpec, directory: string, disk: DiskClone, snapshot: BootSnapshot): VmSpec {
+  return {
+    ...vmSpec(spec, directory, disk),
+    memory: { kind: 'copy-on-write', path: snapshot.memoryPath },
+    resumeFrom: { statePath: snapshot.statePath },
+  };
+}
+
+interface Moments {
+  readonly startedAt: number;
+  readonly preparedAt: number;
+  readonly clonedAt: number;
+}
+
+function machineOf(
+  { vm, agent }: BootedVm,
+  start: StartKind,
+  { startedAt, preparedAt, clonedAt }: Moments,
+): Machine {
+  const close = async (): Promise<void> => {
+    agent.close();
+    await vm.kill();
+  };
+  return {
+    vm,
+    agent,
+    start,
+    durationsMs: {
+      prepare: Math.round(preparedAt - startedAt),
+      clone: Math.round(clonedAt - preparedAt),
+      boot: Math.round(performance.now() - clonedAt),
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }

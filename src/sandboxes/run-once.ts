@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ExecExit, GuestProcess, TerminalSize } from '../agent/index.js';
-import { errnoOf } from '../errors/index.js';
+import { errnoOf, type HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import type { VmDriver } from '../vmm/index.js';
 import type { GuestCommand } from './guest-command.js';
-import { type MachinePhase, type MachineSpec, startMachine } from './machine.js';
+import { type MachinePhase, type MachineSpec, type StartKind, startMachine } from './machine.js';
 import { createVmDirectory } from './vm-directory.js';
 
 export interface RunSpec extends MachineSpec {
@@ -34,15 +34,21 @@ export interface RunStreams {
 export interface RunOptions {
   readonly paths: HearthPaths;
   readonly driver?: VmDriver;
+  /** Default `warm`. */
+  readonly start?: StartKind;
   readonly signal?: AbortSignal;
+  /** Told why a warm start was not possible. */
+  readonly onFallback?: (error: HearthError) => void;
   readonly onPhase?: (phase: MachinePhase | 'exec' | 'stop') => void;
   /** Called once the command runs, with the handle for signals and terminal sizes. */
   readonly onStarted?: (process: GuestProcess) => void;
 }
 
 export interface RunOutcome extends ExecExit {
+  readonly start: StartKind;
   /** Whole ms of each phase. */
   readonly durationsMs: {
+    readonly prepare: number;
     readonly clone: number;
     readonly boot: number;
     readonly exec: number;
@@ -51,7 +57,7 @@ export interface RunOutcome extends ExecExit {
 }
 
 /** Where the directories of machines that last as long as their command are. */
-export function ephemeralDirectory(paths: HearthPaths): string {
+function ephemeralDirectory(paths: HearthPaths): string {
   return join(paths.runtime, 'vms');
 }
 
@@ -62,10 +68,14 @@ export function ephemeralDirectory(paths: HearthPaths): string {
  *   the command; `AGENT_DISCONNECTED` when the VM dies under it. Rejects with `signal.reason` when aborted.
  */
 export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOptions): Promise<RunOutcome> {
-  const { signal, onPhase, onStarted, driver } = options;
-  await using directory = await createVmDirectory(ephemeralDirectory(options.paths));
+  const { paths, signal, start, onPhase, onFallback, onStarted, driver } = options;
+  await using directory = await createVmDirectory(ephemeralDirectory(paths));
   const machine = await startMachine(spec, {
+    paths,
     directory: directory.path,
+    hostname: directory.id,
+    ...(start === undefined ? {} : { start }),
+    ...(onFallback === undefined ? {} : { onFallback }),
     ...(driver === undefined ? {} : { driver }),
     ...(signal === undefined ? {} : { signal }),
     ...(onPhase === undefined ? {} : { onPhase }),
@@ -98,6 +108,7 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
   }
   return {
     ...exit,
+    start: machine.start,
     durationsMs: {
       ...machine.durationsMs,
       exec: Math.round(endedAt - startedAt),

@@ -90,6 +90,19 @@ export class TarReader {
     }
   }
 
+  /** Bytes of the present body that are still to come, with its padding: a caller that can seek may `skip` them. */
+  get pendingBytes(): number {
+    return this.#state === 'body' ? this.#bodyLeft + this.#padding : 0;
+  }
+
+  /** Leaves out the `pendingBytes`: `onData` never brings them, and the next byte pushed is the one behind. */
+  skipPending(): void {
+    this.#offset += this.pendingBytes;
+    this.#bodyLeft = 0;
+    this.#padding = 0;
+    this.#endBody();
+  }
+
   /** Says that the archive is complete. @throws {HearthError} `TAR_TRUNCATED`. */
   finish(): void {
     const path = this.#entry?.path;

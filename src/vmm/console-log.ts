@@ -5,7 +5,6 @@
  */
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { fileError } from '../errors/index.js';
 
 const TAIL_BYTES = 64 * 1024;
 /** Of each of `console.log` and the one before it, `console.log.1`. */
@@ -20,26 +19,21 @@ export class ConsoleLog {
   #queued: Buffer[] = [];
   #queuedBytes = 0;
   #droppedBytes = 0;
-  #file: FileHandle;
+  #file: FileHandle | undefined;
   #fileBytes = 0;
   #writing: Promise<void> | undefined;
 
-  private constructor(path: string, file: FileHandle, source: Readable) {
+  private constructor(path: string, source: Readable) {
     this.#path = path;
-    this.#file = file;
     source.on('data', (chunk: Buffer) => this.#receive(chunk));
     // A console that breaks off ends like any other; the VM's own exit says why.
     source.on('error', () => source.destroy());
     this.#ended = new Promise((resolve) => source.once('close', resolve));
   }
 
-  /** Starts to record `source` to the file `path`, replacing it. */
-  static async record(source: Readable, path: string): Promise<ConsoleLog> {
-    try {
-      return new ConsoleLog(path, await open(path, 'w', 0o600), source);
-    } catch (error) {
-      throw fileError(error, path);
-    }
+  /** Starts to record `source` to the file `path`, replacing it. A file that cannot be made leaves the tail. */
+  static record(source: Readable, path: string): ConsoleLog {
+    return new ConsoleLog(path, source);
   }
 
   /** The last `maxBytes` (at most 64 KiB), control characters escaped except line ends and tabs. */
@@ -58,7 +52,7 @@ export class ConsoleLog {
     await Promise.race([this.#ended, limit]);
     clearTimeout(timer);
     await this.#writing;
-    await this.#file.close();
+    await this.#file?.close();
   }
 
   #receive(chunk: Buffer): void {
@@ -82,7 +76,8 @@ export class ConsoleLog {
       this.#queuedBytes = 0;
       this.#droppedBytes = 0;
       try {
-        if (this.#fileBytes + data.byteLength > MAX_FILE_BYTES) await this.#rotate();
+        this.#file ??= await open(this.#path, 'w', 0o600);
+        if (this.#fileBytes + data.byteLength > MAX_FILE_BYTES) this.#file = await this.#rotate(this.#file);
         await this.#file.write(data);
         this.#fileBytes += data.byteLength;
       } catch {
@@ -92,12 +87,12 @@ export class ConsoleLog {
     }
   }
 
-  async #rotate(): Promise<void> {
+  async #rotate(old: FileHandle): Promise<FileHandle> {
     await rename(this.#path, `${this.#path}.1`);
-    const old = this.#file;
-    this.#file = await open(this.#path, 'w', 0o600);
+    const next = await open(this.#path, 'w', 0o600);
     this.#fileBytes = 0;
     await old.close();
+    return next;
   }
 }
 

@@ -17,6 +17,15 @@ export interface VmDisk {
   readonly disposable?: boolean;
 }
 
+/** Where the guest's memory is. */
+export type VmMemory =
+  /** In the VMM's own memory. The default. */
+  | { readonly kind: 'anonymous' }
+  /** In this file, made by the VMM: `save` leaves it complete. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** As this file has it, which many VMs may share; what a VM writes is its own and vanishes with it. */
+  | { readonly kind: 'copy-on-write'; readonly path: string };
+
 export interface VmSpec {
   /** Directory of this VM alone (0700, fresh): sockets, console log, pid file. Removed by the caller. */
   readonly directory: string;
@@ -30,6 +39,12 @@ export interface VmSpec {
   /** In order: the first is `/dev/vda`. */
   readonly disks: readonly VmDisk[];
   readonly accelerator: Accelerator;
+  readonly memory?: VmMemory;
+  /**
+   * Goes on where `save` of another VM stopped, instead of booting. Everything else of the specification must
+   * be as it was for that VM, the contents of disks and memory included; directory and paths may differ.
+   */
+  readonly resumeFrom?: { readonly statePath: string };
 }
 
 export interface VmExit {
@@ -48,6 +63,16 @@ export interface Vm extends AsyncDisposable {
   readonly exited: Promise<VmExit>;
   /** The last `maxBytes` of the guest's console, control characters escaped. */
   consoleTail(maxBytes: number): Promise<string>;
+  /** Stops the guest's CPUs; the channel stays. Idempotent. */
+  pause(): Promise<void>;
+  /** Lets them run again, also after `save`. Idempotent. */
+  resume(): Promise<void>;
+  /**
+   * Pauses the VM and writes the state of its CPUs and devices to the new file `statePath`; its disks are
+   * complete on the host then. Memory in a file is that file from now until `resume`; any other memory goes
+   * into the state.
+   */
+  save(statePath: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Stops the VM at once (the guest has been asked before, by the agent). Resolves when the process is gone. Idempotent. */
   kill(): Promise<void>;
 }

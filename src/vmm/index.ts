@@ -6,6 +6,7 @@ export {
 } from './accelerator.js';
 export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
 export { exitError, vmExitedError } from './errors.js';
+export { qemuIdentity } from './identity.js';
 export { isProcessAlive, type ProcessIdentity } from './process-identity.js';
 export {
   adoptVm,

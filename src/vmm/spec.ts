@@ -15,6 +15,8 @@ export function assertSpec(spec: VmSpec): void {
   const paths = [
     ...[spec.directory, spec.kernelPath, ...(spec.initrdPath === undefined ? [] : [spec.initrdPath])],
     ...spec.disks.map(({ path }) => path),
+    ...(spec.memory === undefined || spec.memory.kind === 'anonymous' ? [] : [spec.memory.path]),
+    ...(spec.resumeFrom === undefined ? [] : [spec.resumeFrom.statePath]),
   ];
   for (const path of paths) {
     if (!isAbsolute(path) || path.includes('\0')) throw invalid('path', path, 'an absolute path');

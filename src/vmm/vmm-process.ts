@@ -18,6 +18,8 @@ export interface VmmProcessOptions {
   readonly directory: string;
   /** How many connected sockets to hand down, as descriptors 3, 4, … */
   readonly socketCount: number;
+  /** Open descriptors of ours to hand down after the sockets; they stay ours to close. */
+  readonly files?: readonly number[];
 }
 
 export interface VmmProcess {
@@ -61,10 +63,9 @@ export async function startVmmProcess(options: VmmProcessOptions): Promise<VmmPr
     // Not the terminal's process group: Ctrl-C is for us, and we end the VM in order.
     detached: true,
     stdio: [
-      'ignore',
-      'ignore',
-      'pipe',
+      ...['ignore' as const, 'ignore' as const, 'pipe' as const],
       ...Array.from({ length: options.socketCount }, () => 'pipe' as const),
+      ...(options.files ?? []),
     ],
   });
   const exited = exitOf(child);
@@ -73,7 +74,7 @@ export async function startVmmProcess(options: VmmProcessOptions): Promise<VmmPr
     child.once('error', reject);
   });
   const sockets = child.stdio
-    .slice(3)
+    .slice(3, 3 + options.socketCount)
     .filter((stream): stream is Duplex => stream != null && 'write' in stream && 'read' in stream);
   for (const socket of sockets) {
     // ECONNRESET and EPIPE: the VMM is gone, which `exited` tells.

@@ -104,10 +104,14 @@ describe('a file body', () => {
     expect(next.extents[1]).toBe((kept.extents[1] ?? 0) + 2);
     const large = writer.writeFile(noise(5 * MIB));
     writer.discard(large);
+    const early = writer.writeFile(noise(100, 3));
+    const late = writer.writeFile(noise(100, 4));
+    writer.discard(early);
+    expect(writer.writeFile(noise(1)).extents[1]).toBe((late.extents[1] ?? 0) + 1);
+    expect(early.extents[1]).toBe((large.extents[1] ?? 0) + 5 * 256);
     writer.discard(kept);
-    expect(writer.writeFile(noise(1)).extents[1]).toBe((large.extents[1] ?? 0) + 5 * 256);
-    const summary = writer.finish(directory({ next: file(next) }), OPTIONS);
-    expect(summary.contentBytes).toBe(2 * BLOCK);
+    const summary = writer.finish(directory({ next: file(next), late: file(late) }), OPTIONS);
+    expect(summary.contentBytes).toBe(3 * BLOCK);
     expectClean(scratch.file('image'));
     expect(dump(scratch, scratch.file('image'), '/next').equals(noise(7000, 2))).toBe(true);
   });

@@ -45,7 +45,7 @@ export function kernelComplaints(): string[] {
 }
 
 /** One inode under one name; undefined fields do not apply to its kind. */
-export interface Seen {
+interface Seen {
   readonly kind: Ext4Node['kind'];
   readonly mode: number;
   readonly owner: string;

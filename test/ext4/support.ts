@@ -17,8 +17,8 @@ import {
   type Ext4Symlink,
 } from '../../src/ext4/index.js';
 
-export const UUID = Uint8Array.from({ length: 16 }, (_, i) => 0x10 + i);
-export const HASH_SEED = Uint8Array.from({ length: 16 }, (_, i) => 0xa0 ^ (i * 7));
+const UUID = Uint8Array.from({ length: 16 }, (_, i) => 0x10 + i);
+const HASH_SEED = Uint8Array.from({ length: 16 }, (_, i) => 0xa0 ^ (i * 7));
 export const OPTIONS: Ext4FinishOptions = {
   uuid: UUID,
   hashSeed: HASH_SEED,
@@ -82,26 +82,32 @@ export function build(
   return writer.finish(fill(writer), { ...OPTIONS, ...options });
 }
 
-export function run(command: string, args: readonly string[], input?: string): string {
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function end(command: string, args: readonly string[], input?: string): Ended {
   const result = spawnSync(command, args, { encoding: 'latin1', maxBuffer: 2 ** 28, input });
   if (result.error) throw result.error;
-  if (result.status !== 0) {
-    throw new Error(`${command} ${args.join(' ')}: ${result.status}\n${result.stdout}${result.stderr}`);
-  }
-  return result.stdout;
+  return result;
+}
+
+/** Runs a program; returns its output as latin1, throws unless it exits with 0. */
+export function run(command: string, args: readonly string[], input?: string): string {
+  const { status, stdout, stderr } = end(command, args, input);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${status}\n${stdout}${stderr}`);
+  return stdout;
 }
 
 /** Fails unless e2fsck finds nothing at all to say against the image. */
 export function expectClean(path: string): void {
-  const result = spawnSync('e2fsck', ['-fn', path], { encoding: 'latin1', maxBuffer: 2 ** 28 });
-  if (result.error) throw result.error;
-  const complaints = result.stdout
+  const { status, stdout } = end('e2fsck', ['-fn', path]);
+  const complaints = stdout
     .split('\n')
     .filter((line) => line !== '' && !/^Pass \d|: \d+\/\d+ files .* blocks$/.test(line));
-  expect({ status: result.status, complaints: complaints.slice(0, 20) }).toEqual({
-    status: 0,
-    complaints: [],
-  });
+  expect({ status, complaints: complaints.slice(0, 20) }).toEqual({ status: 0, complaints: [] });
 }
 
 export function debugfs(path: string, ...requests: string[]): string {

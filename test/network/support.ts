@@ -33,7 +33,7 @@ export function duplexPair(highWaterMark = 16 * 1024): [Duplex, Duplex] {
         destroy(error, callback) {
           callback(error);
           const other = ends[1 - index]!;
-          if (!other.destroyed && !(other.readableEnded && this.writableFinished)) {
+          if (!other.destroyed && !(this.readableEnded && this.writableFinished)) {
             setImmediate(() => other.destroy(new Error('the other end was destroyed')));
           }
         },

@@ -19,6 +19,7 @@ const LAYER_PATH = `/blobs/${layer.digest}`;
 const FAST = {
   retryBaseMs: 1,
   maxAttempts: 3,
+  maxTransferAttempts: 3,
   headerTimeoutMs: 400,
   stallTimeoutMs: 400,
   requestTimeoutMs: 3000,

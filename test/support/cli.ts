@@ -1,6 +1,8 @@
 /** Runs the built `hearth` program as a user would, and tells what came out. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
@@ -59,4 +61,14 @@ export async function hearth(args: readonly string[], options: CliOptions = {}):
 /** The one JSON document on stdout. */
 export function jsonOf(result: CliResult): Record<string, unknown> {
   return JSON.parse(result.stdout.toString('utf8')) as Record<string, unknown>;
+}
+
+/** A HEARTH_HOME of its own, with only the kernels of the shared one in it. The caller removes it. */
+export async function freshHome(): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), 'hearth-home-'));
+  await cp(`${SHARED_HOME}/data/kernels`, join(home, 'data/kernels'), {
+    recursive: true,
+    preserveTimestamps: true,
+  });
+  return home;
 }

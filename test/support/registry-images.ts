@@ -26,7 +26,7 @@ export interface MadeImage {
 
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
-export const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
+const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
 export const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
 
 export function sha256(bytes: Uint8Array): string {
@@ -107,11 +107,7 @@ export function noise(byteLength: number, seed = 1): Buffer {
 }
 
 /** Writes an OCI layout with one name, `tag`, of an image or of an index of images. */
-export async function writeLayout(
-  directory: string,
-  tag: string,
-  images: readonly MadeImage[],
-): Promise<void> {
+async function writeLayout(directory: string, tag: string, images: readonly MadeImage[]): Promise<void> {
   await mkdir(join(directory, 'blobs', 'sha256'), { recursive: true });
   const put = ({ digest, bytes }: MadeBlob) =>
     writeFile(join(directory, 'blobs', 'sha256', digest.slice('sha256:'.length)), bytes);

@@ -1,5 +1,5 @@
 /** `hearth kernel …`: the kernels that guests boot. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { formatSize } from '../../bytes/index.js';
 import {
   DEFAULT_KERNEL_NAME,
@@ -9,11 +9,12 @@ import {
   openKernelStore,
 } from '../../kernels/index.js';
 import type { Command, CommandContext } from '../command.js';
+import { kernelsDirectory } from '../environments.js';
 import { withInterrupt } from '../interrupt.js';
 import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 import { escapeControls, table } from '../terminal.js';
 
-const store = ({ paths }: CommandContext): KernelStore => openKernelStore(join(paths.data, 'kernels'));
+const store = (context: CommandContext): KernelStore => openKernelStore(kernelsDirectory(context));
 
 function summary({ name, release, origin, digest, directory, files, modules }: KernelBundle) {
   const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);

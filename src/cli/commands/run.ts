@@ -1,12 +1,11 @@
 /** `hearth run`: a command in a fresh microVM, gone afterwards. */
 import { readFile } from 'node:fs/promises';
 import type { GuestProcess, TerminalSize } from '../../agent/index.js';
-import { MIB, parseDuration, parseSize } from '../../bytes/index.js';
+import { MIB, parseDuration } from '../../bytes/index.js';
 import type { Environment } from '../../environments/index.js';
 import { fileError, HearthError } from '../../errors/index.js';
 import {
   chooseAccelerator,
-  parseAcceleratorWish,
   parseEnvFile,
   parseEnvWords,
   type RunOptions,
@@ -16,12 +15,13 @@ import {
   resolveGuestCommand,
   runOnce,
 } from '../../sandboxes/index.js';
-import type { AcceleratorDecision, AcceleratorWish } from '../../vmm/index.js';
+import type { AcceleratorDecision } from '../../vmm/index.js';
 import { CaptureStream } from '../capture.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { environmentPhase } from '../environment-phase.js';
 import { environments } from '../environments.js';
 import { Interrupted, withInterrupt } from '../interrupt.js';
+import { MACHINE_OPTIONS, type MachineWishes, machineWishes } from '../machine-options.js';
 import { EXIT_INTERRUPTED, formatError } from '../print-error.js';
 import type { Progress } from '../progress.js';
 import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
@@ -29,7 +29,6 @@ import { styleFor } from '../terminal.js';
 
 const HEARTH_FAILED = 125;
 const MAX_JSON_OUTPUT_BYTES = 8 * MIB;
-const MAX_CPUS = 64;
 
 export const run: Command = {
   name: 'run',
@@ -44,11 +43,9 @@ export const run: Command = {
     user: { type: 'string', short: 'u', value: 'USER[:GROUP]', help: 'User of the command in the guest' },
     entrypoint: { type: 'string', value: 'COMMAND', help: "Replace the image's entrypoint; '' for none" },
     timeout: { type: 'string', value: 'DURATION', help: 'End the command after this long, exit 124' },
-    cpus: { type: 'string', short: 'c', value: 'N', help: 'Virtual processors (default 1)' },
-    memory: { type: 'string', short: 'm', value: 'SIZE', help: 'Memory of the VM (default 512M)' },
-    disk: { type: 'string', value: 'SIZE', help: 'Grow the disk of the VM to this size' },
-    accel: { type: 'string', value: 'MODE', help: 'auto, kvm or tcg (default auto)' },
+    ...MACHINE_OPTIONS,
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
+    cold: { type: 'boolean', help: 'Boot, rather than resume a VM that has booted before' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     rm: { type: 'boolean', help: 'Accepted for the habit: the VM is always removed' },
     ...JSON_OPTION,
@@ -76,15 +73,11 @@ export const run: Command = {
   },
 };
 
-interface RunWishes {
+interface RunWishes extends MachineWishes {
   readonly image: string;
   readonly env: ReadonlyMap<string, string>;
   readonly timeoutMs: number | undefined;
-  readonly cpus: number;
-  readonly memoryMib: number;
-  readonly diskBytes: number | undefined;
   readonly terminal: TerminalSize | undefined;
-  readonly accelerator: AcceleratorWish;
 }
 
 /** Everything that can be wrong with the words, before anything is started. */
@@ -98,30 +91,13 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
   }
   for (const [name, value] of parseEnvWords(args.list('env'), context.env)) env.set(name, value);
   const timeout = args.text('timeout');
-  const disk = args.text('disk');
   return {
+    ...(await machineWishes(args, context)),
     image: args.positionals[0] ?? '',
     env,
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
-    cpus: wholeNumber('cpus', args.text('cpus') ?? '1', 1, MAX_CPUS),
-    memoryMib: Math.floor(parseSize(args.text('memory') ?? '512M') / MIB),
-    diskBytes: disk === undefined ? undefined : parseSize(disk),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
-    accelerator: parseAcceleratorWish(args.text('accel') ?? 'auto'),
   };
-}
-
-function wholeNumber(option: string, text: string, least: number, most: number): number {
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw new HearthError(
-    'USAGE_INVALID',
-    `--${option} is ${JSON.stringify(text.slice(0, 64))}, expected ${least} to ${most}`,
-    {
-      hint: `Give a whole number, for example --${option} 2.`,
-      details: { option, value: text.slice(0, 64), least, most },
-    },
-  );
 }
 
 function terminalSize({ stdin, stdout }: CommandContext): TerminalSize {
@@ -178,6 +154,8 @@ async function execute(
   const options: RunOptions = {
     paths,
     signal,
+    start: args.flag('cold') ? 'cold' : 'warm',
+    onFallback: ({ code, message }) => progress.note(`booting instead of resuming: ${code}: ${message}`),
     onPhase: (phase) => {
       if (phase === 'exec') progress.finish();
       else if (phase !== 'ready' && phase !== 'stop') progress.update('run', environment.name, { phase });
@@ -250,7 +228,7 @@ async function runForJson(
 }
 
 function document(
-  { exitCode, signal, timedOut, oomKilled, failure, durationsMs }: RunOutcome,
+  { exitCode, signal, timedOut, oomKilled, failure, start, durationsMs }: RunOutcome,
   stdout: CaptureStream,
   stderr: CaptureStream,
   { environment, decision, resolveMs }: Resolved,
@@ -273,6 +251,7 @@ function document(
     source: environment.source,
     accelerator: decision.accelerator,
     acceleratorReason: decision.reason,
+    start,
     durationsMs: { resolve: resolveMs, ...durationsMs },
   };
 }

@@ -2,7 +2,7 @@
  * An environment from a registry: a container image, which is converted, or an artifact whose layers hold
  * finished `rootfs.ext4` and `vmlinux`.
  */
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HearthError } from '../../errors/index.js';
 import {
@@ -17,6 +17,7 @@ import { TarReader } from '../../tar/index.js';
 import {
   EMPTY_IMAGE_CONFIG,
   type EnvironmentImageConfig,
+  INITRD_FILE,
   KERNEL_FILE,
   type Provenance,
   ROOTFS_FILE,
@@ -27,6 +28,7 @@ import type {
   ConvertOptions,
   EnvironmentParts,
   PulledContent,
+  PullOptions,
 } from '../parts.js';
 import type { ObtainedArtifacts, SourceRequest } from '../source.js';
 import { BootArchiveExtractor, isBootArchiveMember } from './boot-archive.js';
@@ -59,12 +61,7 @@ export async function obtainOci(
   const name = formatReference(pinned);
   request.report('resolve', { message: `looking up ${name}` });
   await using pulled = await withDeadlineForFirstAnswer(name, request, (signal) =>
-    parts.pull(pinned, {
-      platform: options.platform,
-      offline: request.offline,
-      onProgress: (doneBytes, totalBytes) => request.report('download', { doneBytes, totalBytes }),
-      ...(signal === undefined ? {} : { signal }),
-    }),
+    parts.pull(pinned, pullOptionsOf(request, options.platform, signal)),
   );
   return await obtainFromPulled(pinned, pulled, request, parts);
 }
@@ -74,8 +71,34 @@ export function manifestDigestOf(pulled: PulledContent): Digest {
   return pulled.kind === 'image' ? pulled.image.manifestDigest : pulled.manifestDigest;
 }
 
-/** Converts or unpacks what a reference was resolved to. */
+/**
+ * Converts or unpacks what a reference was resolved to. When that fails because blobs of the cache are damaged,
+ * they are fetched again, once.
+ */
 export async function obtainFromPulled(
+  reference: Reference,
+  pulled: PulledContent,
+  request: SourceRequest,
+  parts: EnvironmentParts,
+): Promise<ObtainedArtifacts> {
+  try {
+    return await obtainOnce(reference, pulled, request, parts);
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    if (!HearthError.is(error) || error.kind !== 'integrity') throw error;
+    if (!(await pulled.discardDamaged())) throw error;
+  }
+  request.report('download', { message: 'the cache was damaged; fetching what is missing again' });
+  for (const file of [ROOTFS_FILE, KERNEL_FILE, INITRD_FILE]) {
+    await rm(join(request.staging, file), { force: true });
+  }
+  const { platform } = pulled;
+  const pinned = { ...reference, digest: manifestDigestOf(pulled) };
+  await using again = await parts.pull(pinned, pullOptionsOf(request, platform, request.signal));
+  return await obtainOnce(reference, again, request, parts);
+}
+
+async function obtainOnce(
   reference: Reference,
   pulled: PulledContent,
   request: SourceRequest,
@@ -97,6 +120,19 @@ export async function obtainFromPulled(
     };
   }
   return { ...(await convertImage(pulled.image, request, parts)), source, sourceDigest };
+}
+
+function pullOptionsOf(
+  request: SourceRequest,
+  platform: Platform,
+  signal: AbortSignal | undefined,
+): PullOptions {
+  return {
+    platform,
+    offline: request.offline,
+    onProgress: (doneBytes, totalBytes) => request.report('download', { doneBytes, totalBytes }),
+    ...(signal === undefined ? {} : { signal }),
+  };
 }
 
 /** Writes `rootfs.ext4` from an image, wherever that came from. */
@@ -165,7 +201,8 @@ function imageConfigOf({ config }: Image): EnvironmentImageConfig {
 async function isBootArtifact(image: Image): Promise<boolean> {
   if (image.layers.length === 0 || image.layers.length > MAX_ARTIFACT_LAYERS) return false;
   let hasArtifact = false;
-  for (const layer of image.layers) {
+  // The topmost layer arrives first, and most images are told by it.
+  for (const layer of image.layers.toReversed()) {
     const first = await firstFilePath(layer);
     if (first === undefined || !isBootArchiveMember(first)) return false;
     hasArtifact = true;

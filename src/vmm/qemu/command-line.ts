@@ -34,6 +34,7 @@ const AGENT_PORT_NAME = 'hearth.agent';
  */
 const TCG_CPU = ['max', '-erms', '-fsrm', '-la57', '-smap', '-smep', '-umip', '-pku', '-mpx'].join(',');
 
+const MIB = 1024 * 1024;
 const MACHINE = 'microvm,acpi=on';
 
 /** Nothing of the user's or the distribution's configuration, no device that is not named below, no help from outside. */
@@ -53,9 +54,11 @@ const ISOLATION = [
 export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFacts): string[] {
   return [
     ...ISOLATION,
-    ...['-machine', MACHINE, '-accel', spec.accelerator],
+    ...memory(spec),
+    ...['-accel', spec.accelerator],
     ...['-cpu', spec.accelerator === 'kvm' ? 'host' : TCG_CPU],
     ...['-smp', String(spec.cpus), '-m', `${spec.memoryMib}M`],
+    ...(spec.resumeFrom === undefined ? [] : ['-incoming', 'defer']),
     ...['-kernel', spec.kernelPath, ...(spec.initrdPath === undefined ? [] : ['-initrd', spec.initrdPath])],
     ...['-append', kernelCommandLine(spec, host)],
     ...['-chardev', chardev('control', endpoints.control), '-mon', 'chardev=control,mode=control'],
@@ -67,6 +70,18 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
     ...device({ driver: 'virtio-rng-device', rng: 'entropy' }),
     ...spec.disks.flatMap(disk),
   ];
+}
+
+function memory({ memory: where = { kind: 'anonymous' }, memoryMib }: VmSpec): string[] {
+  if (where.kind === 'anonymous') return ['-machine', MACHINE];
+  const backend = {
+    'qom-type': 'memory-backend-file',
+    id: 'memory',
+    size: memoryMib * MIB,
+    'mem-path': where.path,
+    share: where.kind === 'file',
+  };
+  return ['-object', JSON.stringify(backend), '-machine', `${MACHINE},memory-backend=memory`];
 }
 
 /** The kernel command line: what the machine needs, then `spec.kernelArgs`, so that those win. */

@@ -213,7 +213,7 @@ class QemuDetachedVm implements DetachedVm {
     const consoleStream = await connectSocket(directory, SOCKETS.console, options);
     let log: ConsoleLog | undefined;
     try {
-      log = await ConsoleLog.record(consoleStream, join(directory, CONSOLE_FILE));
+      log = ConsoleLog.record(consoleStream, join(directory, CONSOLE_FILE));
       const socket = await connectSocket(directory, SOCKETS.control, options);
       socket.once('close', () => vmm.check());
       const limits = { timeoutMs, ...(signal === undefined ? {} : { signal }) };

@@ -1,6 +1,7 @@
 /** The driver for QEMU: an unprivileged process per VM, reached through sockets that only we hold. */
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HearthError } from '../../errors/index.js';
+import { fileError, HearthError } from '../../errors/index.js';
 import { runTool } from '../../subprocess/index.js';
 import { ConsoleLog } from '../console-log.js';
 import type { Vm, VmDriver, VmExit, VmSpec } from '../driver.js';
@@ -11,6 +12,8 @@ import { assertSpec } from '../spec.js';
 import { startVmmProcess, type VmmProcess } from '../vmm-process.js';
 import { qemuArguments } from './command-line.js';
 import { QmpClient } from './qmp.js';
+import { loadState } from './saved-state.js';
+import { QemuVm } from './vm.js';
 
 export interface QemuDriverOptions {
   /** Name or path of the program. Default `qemu-system-x86_64`. */
@@ -20,11 +23,16 @@ export interface QemuDriverOptions {
 export const DEFAULT_QEMU_BINARY = 'qemu-system-x86_64';
 const MIN_VERSION = [7, 2] as const;
 const START_TIMEOUT_MS = 30_000;
-const QUIT_TIMEOUT_MS = 3000;
 const TERM_GRACE_MS = 2000;
 const CONSOLE_FILE = 'console.log';
 const SHOWN_CONSOLE_BYTES = 2048;
-const [CONTROL_FD, AGENT_FD, CONSOLE_FD] = [3, 4, 5];
+/** The sockets in the order of their descriptors, then the saved state, if any. */
+const ENDPOINTS = {
+  control: { kind: 'descriptor', descriptor: 3 },
+  agent: { kind: 'descriptor', descriptor: 4 },
+  console: { kind: 'descriptor', descriptor: 5 },
+} as const;
+const STATE_FD = 6;
 
 export function createQemuDriver(options: QemuDriverOptions = {}): VmDriver {
   const binary = options.binary ?? DEFAULT_QEMU_BINARY;
@@ -39,36 +47,54 @@ async function startVm(binary: string, spec: VmSpec, signal: AbortSignal | undef
   signal?.throwIfAborted();
   assertSpec(spec);
   const command = await locate(binary);
-  const descriptor = (number: number) => ({ kind: 'descriptor', descriptor: number }) as const;
-  const endpoints = {
-    control: descriptor(CONTROL_FD),
-    agent: descriptor(AGENT_FD),
-    console: descriptor(CONSOLE_FD),
-  };
-  const vmm = await startVmmProcess({
-    command,
-    args: qemuArguments(spec, endpoints, { tscKhz: await hostTscKhz() }),
-    directory: spec.directory,
-    socketCount: 3,
-  });
-  const [control, channel, consoleStream] = vmm.sockets;
-  if (control === undefined || channel === undefined || consoleStream === undefined) {
+  const state = spec.resumeFrom === undefined ? undefined : await openState(spec.resumeFrom.statePath);
+  try {
+    const args = qemuArguments(spec, ENDPOINTS, { tscKhz: await hostTscKhz() });
+    const files = state === undefined ? [] : [state.fd];
+    const vmm = await startVmmProcess({ command, args, directory: spec.directory, socketCount: 3, files });
+    return await takeControl(vmm, spec, signal);
+  } finally {
+    await state?.close();
+  }
+}
+
+async function openState(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+/** Makes a VM of a process that has just started; ends the process when that fails. */
+async function takeControl(vmm: VmmProcess, spec: VmSpec, signal: AbortSignal | undefined): Promise<Vm> {
+  const [controlSocket, channel, consoleStream] = vmm.sockets;
+  if (controlSocket === undefined || channel === undefined || consoleStream === undefined) {
     await vmm.terminate(0);
     throw new HearthError('INTERNAL', 'the sockets of the VMM are missing', { details: { pid: vmm.pid } });
   }
   let log: ConsoleLog | undefined;
+  let control: QmpClient | undefined;
   try {
-    log = await ConsoleLog.record(consoleStream, join(spec.directory, CONSOLE_FILE));
-    const opening = QmpClient.open(control, {
-      timeoutMs: START_TIMEOUT_MS,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    const { client, version } = await opening;
+    const limits = { timeoutMs: START_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+    // From its first byte on, before anything else is waited for.
+    log = ConsoleLog.record(consoleStream, join(spec.directory, CONSOLE_FILE));
+    const { client, version } = await QmpClient.open(controlSocket, limits);
+    control = client;
     assertVersion(version);
-    return new QemuVm(vmm, client, channel, log);
+    if (spec.resumeFrom !== undefined) {
+      const memoryIsFile = spec.memory !== undefined && spec.memory.kind !== 'anonymous';
+      await loadState(control, {
+        descriptor: STATE_FD,
+        memoryIsFile,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    }
+    return new QemuVm({ spec, vmm, control, channel, log });
   } catch (error) {
     const endedByItself = HearthError.is(error) && error.code === 'VMM_REQUEST_FAILED';
     const exit = await endOf(vmm, endedByItself);
+    control?.close();
     await log?.close();
     if (!endedByItself) throw error;
     throw startError(spec, exit, log?.tail(SHOWN_CONSOLE_BYTES) ?? '');
@@ -91,64 +117,6 @@ function startError(spec: VmSpec, exit: VmExit, consoleTail: string): HearthErro
     });
   }
   return exitError(exit, consoleTail);
-}
-
-class QemuVm implements Vm {
-  readonly pid: number;
-  readonly channel: Vm['channel'];
-  readonly exited: Promise<VmExit>;
-  readonly #vmm: VmmProcess;
-  readonly #control: QmpClient;
-  readonly #log: ConsoleLog;
-  #killing: Promise<void> | undefined;
-
-  constructor(vmm: VmmProcess, control: QmpClient, channel: Vm['channel'], log: ConsoleLog) {
-    this.pid = vmm.pid;
-    this.channel = channel;
-    this.#vmm = vmm;
-    this.#control = control;
-    this.#log = log;
-    this.exited = this.#finish();
-  }
-
-  async consoleTail(maxBytes: number): Promise<string> {
-    return this.#log.tail(maxBytes);
-  }
-
-  kill(): Promise<void> {
-    this.#killing ??= this.#kill();
-    return this.#killing;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill();
-  }
-
-  /** QEMU writes its disks' caches out when it is asked to quit; only one that does not answer is killed. */
-  async #kill(): Promise<void> {
-    const asked = this.#control.execute('quit', {}, { timeoutMs: QUIT_TIMEOUT_MS }).then(
-      () => true,
-      () => false,
-    );
-    const gone = this.exited.then(() => true);
-    const limit = (await asked) ? QUIT_TIMEOUT_MS : 0;
-    if (!(await Promise.race([gone, after(limit)]))) await this.#vmm.terminate(TERM_GRACE_MS);
-    await this.exited;
-  }
-
-  /** Frees what the VM held, once its process is gone. */
-  async #finish(): Promise<VmExit> {
-    const exit = await this.#vmm.exited;
-    await this.#log.close();
-    this.#control.close();
-    return exit;
-  }
-}
-
-function after(timeoutMs: number): Promise<false> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(false), timeoutMs).unref();
-  });
 }
 
 async function locate(binary: string): Promise<string> {

@@ -45,6 +45,7 @@ export class QmpClient {
     this.#stream = stream;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('error', (error) => this.#end('its connection failed', error));
+    stream.on('end', () => this.#end('it closed the connection'));
     stream.on('close', () => this.#end('it closed the connection'));
   }
 
@@ -105,6 +106,35 @@ export class QmpClient {
     return () => this.#listeners.delete(listener);
   }
 
+  /**
+   * Waits for the first event that `accept` takes, from the moment of this call on.
+   *
+   * @throws {HearthError} As {@link QmpClient.execute}.
+   */
+  async waitEvent(
+    what: string,
+    accept: (event: QmpEvent) => boolean,
+    options: QmpCallOptions = {},
+  ): Promise<QmpEvent> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const id = this.#nextId;
+    this.#nextId += 1;
+    let stop: (() => void) | undefined;
+    const found = new Promise<QmpEvent>((resolve, reject) => {
+      stop = this.onEvent((event) => {
+        if (accept(event)) resolve(event);
+      });
+      // Among the calls, so that the end of the session ends the wait too.
+      this.#calls.set(id, { command: what, resolve: () => undefined, reject });
+    });
+    try {
+      return await this.#bounded(what, found, options);
+    } finally {
+      stop?.();
+      this.#calls.delete(id);
+    }
+  }
+
   /** Ends the session; calls under way fail. Idempotent. */
   close(): void {
     this.#end('the session was closed');
@@ -124,6 +154,7 @@ export class QmpClient {
         );
       }, timeoutMs);
       onAbort = () => reject(signal?.reason);
+      if (signal?.aborted === true) onAbort();
       signal?.addEventListener('abort', onAbort, { once: true });
     });
     try {

@@ -62,7 +62,12 @@ export async function makeImage(
     }),
   );
   const diffIds = spec.diffIds ?? made.map((layer) => layer.diffId);
-  const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: sha256(new Uint8Array(0)), sizeBytes: 0, annotations: {} };
+  const config = {
+    mediaType: 'application/vnd.oci.image.config.v1+json',
+    digest: sha256(new Uint8Array(0)),
+    sizeBytes: 0,
+    annotations: {},
+  };
   return {
     manifestDigest: sha256(Buffer.from(JSON.stringify([diffIds, made.map((layer) => layer.descriptor)]))),
     platform: { os: 'linux', architecture: 'amd64' },
