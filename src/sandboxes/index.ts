@@ -11,12 +11,16 @@ export {
   parseEnvWords,
   resolveGuestCommand,
 } from './guest-command.js';
-<<<<<<< HEAD
-export { LEAST_MEMORY_MIB, type MachinePhase, type MachineSpec } from './machine.js';
+export {
+  LEAST_MEMORY_MIB,
+  type MachinePhase,
+  type MachinePhase,
+  type MachineSpec,
+  type MachineSpec,
+  prepareMachine,
+  type StartKind,
+} from './machine.js';
 export { parseSignal } from './parse-signal.js';
-=======
-export { type MachinePhase, type MachineSpec, prepareMachine, type StartKind } from './machine.js';
->>>>>>> main
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export {
   type DamagedSandbox,
