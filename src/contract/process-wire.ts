@@ -14,6 +14,8 @@ export const PROCESS_FRAMES = {
   stdin: 2,
   signal: 3,
   resize: 4,
+  /** Empty: the client goes away, and a detached command is to go on. */
+  detach: 5,
   // From the server
   stdout: 16,
   stderr: 17,

@@ -52,6 +52,8 @@ class ProcessSession {
   #guest: GuestProcess | undefined;
   /** What the client still may send of stdin. */
   #grantedBytes = 0;
+  #hasTerminal = false;
+  #isDetaching = false;
 
   constructor(socket: Duplex, options: ProcessSessionOptions) {
     this.#socket = socket;
@@ -63,10 +65,15 @@ class ProcessSession {
     socket.on('error', () => socket.destroy());
     // A client never ends only its half: it is gone.
     socket.on('end', () => socket.destroy());
-    socket.on('close', () => this.#gone.abort(new Error('the client went away')));
+    socket.on('close', () => {
+      // Who loses a terminal is told so; who leaves it on purpose has said that before.
+      if (this.#hasTerminal && !this.#isDetaching) this.#guest?.kill('SIGHUP');
+      this.#gone.abort(new Error('the client went away'));
+    });
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     try {
       const input = await this.#input();
+      this.#hasTerminal = typeof input === 'object' && input !== null && 'terminal' in input;
       const guest = await this.#options.open(input, this.#gone.signal);
       this.#guest = guest;
       if (guest.stdin !== undefined) this.#grant(STDIN_WINDOW_BYTES);
@@ -136,6 +143,9 @@ class ProcessSession {
         this.#guest?.kill(parseSignal(signal), target);
         return;
       }
+      case PROCESS_FRAMES.detach:
+        this.#isDetaching = true;
+        return;
       case PROCESS_FRAMES.resize:
         this.#guest?.resize(parsed(resizeSchema, frame));
         return;

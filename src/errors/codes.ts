@@ -165,6 +165,7 @@ export const ERROR_CODES = {
   SANDBOX_STATE_CONFLICT: 'conflict',
   SANDBOX_RECORD_INVALID: 'integrity',
   SANDBOX_STOPPED: 'unavailable',
+  EXEC_OUT_OF_MEMORY: 'limit',
 
   // The daemon and its contract
   OPERATION_UNKNOWN: 'notFound',

@@ -11,15 +11,7 @@ export {
   parseEnvWords,
   resolveGuestCommand,
 } from './guest-command.js';
-export {
-  LEAST_MEMORY_MIB,
-  type MachinePhase,
-  type MachinePhase,
-  type MachineSpec,
-  type MachineSpec,
-  prepareMachine,
-  type StartKind,
-} from './machine.js';
+export { type MachinePhase, type MachineSpec, prepareMachine, type StartKind } from './machine.js';
 export { parseSignal } from './parse-signal.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export {

@@ -136,10 +136,11 @@ class RemoteProcess implements GuestProcess {
   }
 
   abandon(reason: unknown): void {
+    this.#send(PROCESS_FRAMES.detach, Buffer.alloc(0));
     this.#fail(reason);
   }
 
-  readonly #onAbort = (): void => this.abandon(this.#signal?.reason);
+  readonly #onAbort = (): void => this.#fail(this.#signal?.reason);
 
   #send(type: number, payload: Uint8Array | string): void {
     if (!this.#over) this.#socket.write(encodeProcessFrame(type, payload));
@@ -206,7 +207,8 @@ class RemoteProcess implements GuestProcess {
   #settle(): void {
     this.#over = true;
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#socket.destroy();
+    const socket = this.#socket;
+    socket.end(() => socket.destroy());
     this.#pump();
   }
 
