@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseDuration } from '../bytes/index.js';
 import { fileError, HearthError } from '../errors/index.js';
-import { parseEnvFile, parseEnvWords } from '../sandboxes/index.js';
 import type { CommandContext, OptionSpec, ParsedArguments } from './command.js';
 
 export const ENV_OPTIONS = {
@@ -23,13 +22,18 @@ export async function readVariables(
   { env: hostEnv }: CommandContext,
 ): Promise<Record<string, string>> {
   const env = new Map<string, string>();
-  for (const path of args.list('env-file')) {
+  const files = args.list('env-file');
+  const words = args.list('env');
+  if (files.length === 0 && words.length === 0) return {};
+  // Loaded only here: it brings along all that can make a sandbox.
+  const { parseEnvFile, parseEnvWords } = await import('../sandboxes/index.js');
+  for (const path of files) {
     const text = await readFile(path, 'utf8').catch((error: unknown) => {
       throw fileError(error, path);
     });
     for (const [name, value] of parseEnvFile(text, hostEnv)) env.set(name, value);
   }
-  for (const [name, value] of parseEnvWords(args.list('env'), hostEnv)) env.set(name, value);
+  for (const [name, value] of parseEnvWords(words, hostEnv)) env.set(name, value);
   return Object.fromEntries(env);
 }
 

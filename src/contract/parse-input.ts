@@ -11,12 +11,10 @@ const SHOWN_ISSUES = 5;
 export function parseInput<T extends z.ZodType>(operation: string, schema: T, value: unknown): z.output<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues
-    .slice(0, SHOWN_ISSUES)
-    .map(({ path, message }) => ({
-      field: path.map(String).join('.').slice(0, 64),
-      problem: message.slice(0, 200),
-    }));
+  const issues = parsed.error.issues.slice(0, SHOWN_ISSUES).map(({ path, message }) => ({
+    field: path.map(String).join('.').slice(0, 64),
+    problem: message.slice(0, 200),
+  }));
   const said = issues
     .map(({ field, problem }) => `${field === '' ? 'request' : field}: ${problem}`)
     .join('; ');

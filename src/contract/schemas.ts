@@ -1,6 +1,6 @@
 /** The shapes of what the operations take and give. Inputs refuse fields they do not know. */
 import { z } from 'zod';
-import { SANDBOX_STATES, STOP_REASONS } from '../sandboxes/index.js';
+import type { SandboxInfo, SandboxState } from '../sandboxes/index.js';
 
 const MAX_NAME_CHARS = 128;
 const MAX_PATH_CHARS = 4096;
@@ -28,6 +28,20 @@ const variables = z
 const path = z.string().max(MAX_PATH_CHARS);
 const count = z.number().int().nonnegative();
 const byteCount = z.number().int().nonnegative();
+
+/** Written out, not imported: a client that only calls the daemon has no need of what carries operations out. */
+const STATES = [
+  'created',
+  'starting',
+  'running',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+] as const satisfies readonly SandboxState[];
+const STOP_REASONS = ['stop', 'kill', 'guest', 'idle', 'shutdown', 'host'] as const satisfies ReadonlyArray<
+  NonNullable<SandboxInfo['stopReason']>
+>;
 
 export const referenceInput = z.strictObject({ sandbox });
 
@@ -116,7 +130,7 @@ export const errorSchema = z.object({
 export const sandboxOutput = z.object({
   id: z.string(),
   name: z.string(),
-  state: z.enum(SANDBOX_STATES),
+  state: z.enum(STATES),
   environment: z.string(),
   labels: z.record(z.string(), z.string()),
   createdAt: z.string(),

@@ -22,7 +22,7 @@ export {
   type SandboxChanges,
 } from './runtime.js';
 export type { ExecStreamOptions, StopOptions } from './sandbox.js';
-export { DEFAULT_RING_BYTES, type SandboxExecSpec } from './sandbox-exec.js';
-export { SANDBOX_STATES, type SandboxInfo, type SandboxState, STOP_REASONS } from './sandbox-record.js';
+export type { SandboxExecSpec } from './sandbox-exec.js';
+export { SANDBOX_STATES, type SandboxInfo, type SandboxState } from './sandbox-record.js';
 export type { SandboxStats } from './sandbox-stats.js';
 export { sandboxesUsing } from './sandbox-store.js';

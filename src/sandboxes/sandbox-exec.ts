@@ -26,9 +26,6 @@ export interface SandboxExecSpec {
   readonly memoryMaxBytes?: number | undefined;
 }
 
-/** Of each of stdout and stderr of a detached command. */
-export const DEFAULT_RING_BYTES = 1024 * 1024;
-
 /** @throws {HearthError} `USAGE_INVALID`. */
 export function execSpecOf(record: SandboxRecord, spec: SandboxExecSpec): ExecSpec {
   const { argv, env, cwd, user } = resolveGuestCommand(

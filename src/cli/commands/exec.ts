@@ -3,7 +3,6 @@ import type { ExecExit, GuestProcess } from '../../agent/index.js';
 import { MIB, parseDuration } from '../../bytes/index.js';
 import type { Service } from '../../contract/index.js';
 import { HearthError } from '../../errors/index.js';
-import { DEFAULT_RING_BYTES } from '../../sandboxes/index.js';
 import { CaptureStream } from '../capture.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../detach-keys.js';
@@ -16,6 +15,8 @@ import { styleFor } from '../terminal.js';
 
 const HEARTH_FAILED = 125;
 const MAX_JSON_OUTPUT_BYTES = 8 * MIB;
+/** Kept of each of stdout and stderr of a detached command. */
+const RING_BYTES = MIB;
 
 const DETACH_OPTION = {
   'detach-keys': {
@@ -61,7 +62,7 @@ export const exec: Command = {
       argv: commandWords(args),
       env: isTerminal ? withTerm(env, context) : env,
       stdin: args.flag('interactive') && !args.flag('detach'),
-      ...(isDetached ? { detached: { ringBytes: DEFAULT_RING_BYTES } } : {}),
+      ...(isDetached ? { detached: { ringBytes: RING_BYTES } } : {}),
       ...given({
         workdir: args.text('workdir'),
         user: args.text('user'),
@@ -101,7 +102,7 @@ export const shell: Command = {
         workdir: args.text('workdir'),
         user: args.text('user'),
         terminal: isTerminal ? terminalSize(context) : undefined,
-        detached: isTerminal ? { ringBytes: DEFAULT_RING_BYTES } : undefined,
+        detached: isTerminal ? { ringBytes: RING_BYTES } : undefined,
       }),
     });
     return await follow(args, context, guest, { sandbox, isTerminal, keys, takesInput: true });
