@@ -91,6 +91,7 @@ class RemoteProcess implements GuestProcess {
   readonly #socket: Duplex;
   readonly #signal: AbortSignal | undefined;
   readonly #decoder = new ProcessFrameDecoder();
+  readonly #full = new Set<Readable>();
   #creditBytes = 0;
   #pending: { rest: Buffer; done: () => void } | undefined;
   #over = false;
@@ -102,13 +103,9 @@ class RemoteProcess implements GuestProcess {
   constructor(socket: Duplex, options: OpenProcessOptions) {
     this.#socket = socket;
     this.#signal = options.signal;
-    const resume = (): void => {
-      if (!this.#isBlocked()) socket.resume();
-    };
-    this.stdout = new Readable({ read: resume });
-    this.stderr = new Readable({ read: resume });
+    this.stdout = this.#makeOutput();
+    this.stderr = this.#makeOutput();
     this.stdin = options.wantsStdin ? this.#makeStdin() : undefined;
-    for (const stream of [this.stdout, this.stderr]) stream.on('error', () => {});
     this.started = new Promise((resolve, reject) => {
       this.#resolveStarted = resolve;
       this.#rejectStarted = reject;
@@ -146,8 +143,20 @@ class RemoteProcess implements GuestProcess {
     if (!this.#over) this.#socket.write(encodeProcessFrame(type, payload));
   }
 
-  #isBlocked(): boolean {
-    return [this.stdout, this.stderr].some((stream) => stream.readableLength >= stream.readableHighWaterMark);
+  /** An output holds the socket back from when it is full until its reader asks for more. */
+  #makeOutput(): Readable {
+    const output = new Readable({
+      read: () => {
+        this.#full.delete(output);
+        if (this.#full.size === 0) this.#socket.resume();
+      },
+    });
+    output.on('error', () => {});
+    return output;
+  }
+
+  #deliver(output: Readable, bytes: Buffer): void {
+    if (!output.push(bytes)) this.#full.add(output);
   }
 
   #receive(chunk: Buffer): void {
@@ -157,16 +166,16 @@ class RemoteProcess implements GuestProcess {
       this.#fail(error);
       return;
     }
-    if (!this.#over && this.#isBlocked()) this.#socket.pause();
+    if (!this.#over && this.#full.size > 0) this.#socket.pause();
   }
 
   #take(frame: ProcessFrame): void {
     switch (frame.type) {
       case PROCESS_FRAMES.stdout:
-        this.stdout.push(frame.payload);
+        this.#deliver(this.stdout, frame.payload);
         return;
       case PROCESS_FRAMES.stderr:
-        this.stderr.push(frame.payload);
+        this.#deliver(this.stderr, frame.payload);
         return;
       case PROCESS_FRAMES.credit:
         this.#creditBytes += frame.payload.readUInt32BE(0);
