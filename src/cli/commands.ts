@@ -61,6 +61,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         load: async () => (await import('./commands/sandbox-read.js')).inspect,
       },
       {
+        name: 'port',
+        summary: 'List published ports',
+        load: async () => (await import('./commands/sandbox-read.js')).port,
+      },
+      {
         name: 'update',
         summary: 'Change name, labels and limits',
         load: async () => (await import('./commands/update.js')).update,

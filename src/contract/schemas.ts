@@ -58,6 +58,8 @@ export const createInput = z.strictObject({
   user: z.string().max(MAX_NAME_CHARS).optional(),
   ttlMs: limitMs.optional(),
   idleTimeoutMs: limitMs.optional(),
+  /** `[ADDRESS:][HOST_PORT:]GUEST_PORT` */
+  ports: z.array(z.string().max(MAX_NAME_CHARS)).max(64).optional(),
   platform: z.string().max(MAX_NAME_CHARS).optional(),
   offline: z.boolean().optional(),
 });
@@ -147,6 +149,16 @@ export const sandboxOutput = z.object({
   defaults: z.object({ env: z.array(z.string()), workdir: z.string(), user: z.string() }),
   ttlMs: durationMs.nullable(),
   idleTimeoutMs: durationMs.nullable(),
+  ports: z.array(
+    z.object({
+      address: z.string(),
+      /** 0: any free one. */
+      hostPort: count,
+      guestPort: count,
+      /** The one that listens while the sandbox runs. */
+      published: count.nullable(),
+    }),
+  ),
   pid: count.nullable(),
 });
 

@@ -8,6 +8,7 @@ import type { AcceleratorWish } from '../vmm/index.js';
 import { chooseAccelerator } from './accelerator.js';
 import { assertMemory } from './boot-sandbox.js';
 import { assertLabels, assertSandboxName, freeName } from './sandbox-name.js';
+import { portRecords } from './sandbox-ports.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
 
@@ -30,6 +31,8 @@ export interface CreateSandboxSpec {
   readonly user?: string | undefined;
   readonly ttlMs?: number | undefined;
   readonly idleTimeoutMs?: number | undefined;
+  /** `[ADDRESS:][HOST_PORT:]GUEST_PORT`. */
+  readonly ports?: readonly string[] | undefined;
   readonly platform?: string | undefined;
   /** Never touch the network. */
   readonly offline?: boolean | undefined;
@@ -77,6 +80,7 @@ export async function createSandbox(
     assertFree(spec.name, context);
   }
   assertLabels(labels);
+  const ports = portRecords(spec.ports ?? []);
   assertMemory(memoryMib);
   assertWorkdir(spec.workdir);
   const passed = signal === undefined ? {} : { signal };
@@ -138,6 +142,7 @@ export async function createSandbox(
       },
       ttlMs: spec.ttlMs ?? null,
       idleTimeoutMs: spec.idleTimeoutMs ?? null,
+      ports,
       vmm: null,
     };
   });

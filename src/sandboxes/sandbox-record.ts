@@ -72,6 +72,16 @@ export const sandboxRecordSchema = z.object({
   ttlMs: z.number().int().nullable(),
   /** Without a command to its stop, ms; null: no limit. */
   idleTimeoutMs: z.number().int().nullable(),
+  ports: z.array(
+    z.object({
+      address: z.string(),
+      /** 0: any free one. */
+      hostPort: z.number().int().min(0).max(65_535),
+      guestPort: z.number().int().min(1).max(65_535),
+      /** The one that listens, or did the last time. */
+      published: z.number().int().nullable(),
+    }),
+  ),
   vmm: z.object({ pid: z.number().int().positive(), startTime: z.string(), bootId: z.string() }).nullable(),
 });
 

@@ -10,6 +10,7 @@ import { type ConsolePiece, readConsole } from './console-reader.js';
 import type { SandboxOperationOptions } from './create-sandbox.js';
 import { notRunning, stateConflict, stoppedError, vmLostError } from './sandbox-errors.js';
 import { execSpecOf, explained, type SandboxExecSpec } from './sandbox-exec.js';
+import { SandboxPorts } from './sandbox-ports.js';
 import { hasVm, type SandboxRecord, type StopReason } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
 import { SandboxVm, type SandboxVmExit } from './sandbox-vm.js';
@@ -38,12 +39,18 @@ export class Sandbox {
   #ending: StopReason | undefined;
   #starting: AbortController | undefined;
   #settled: Promise<void> = Promise.resolve();
+  readonly #ports: SandboxPorts;
   #activeExecs = 0;
   #lastActiveAt = performance.now();
 
   constructor(store: SandboxStore, record: SandboxRecord) {
     this.#store = store;
     this.#record = record;
+    this.#ports = new SandboxPorts(async (port, signal) => {
+      const agent = await this.agent({ signal });
+      this.#touch();
+      return await agent.connect({ port }, { signal });
+    });
   }
 
   get record(): SandboxRecord {
@@ -74,6 +81,7 @@ export class Sandbox {
       const signals = [this.#starting.signal, ...(signal === undefined ? [] : [signal])];
       await this.#update({ state: 'starting', failure: null, stopReason: null });
       try {
+        await this.#update({ ports: await this.#ports.open(this.#record.ports) });
         await bootSandbox(this.#record, {
           directory: this.directory,
           signal: AbortSignal.any(signals),
@@ -83,6 +91,7 @@ export class Sandbox {
         await this.#running();
       } catch (error) {
         await this.#settled;
+        await this.#ports.close();
         await this.#startFailed(error);
         throw error;
       } finally {
@@ -222,6 +231,7 @@ export class Sandbox {
     }
     const adopted = new SandboxVm(vm);
     await this.#hold(adopted, vmm);
+    await this.#publishAgain();
     if (state === 'stopping') void this.stop({ reason: this.#record.stopReason ?? 'stop' }).catch(() => {});
     else if (state === 'starting') void this.#serial(() => this.#finishStart(adopted)).catch(() => {});
     else await this.#update({ state: (await vm.isPaused()) ? 'paused' : 'running' });
@@ -229,6 +239,7 @@ export class Sandbox {
 
   /** Lets go of the VM, which runs on. */
   async release(): Promise<void> {
+    await this.#ports.close();
     await this.#vm?.release();
   }
 
@@ -246,6 +257,13 @@ export class Sandbox {
       await this.#settled;
       await this.#startFailed(error);
     }
+  }
+
+  /** A port that another program has taken meanwhile must not keep the VM from its owner. */
+  async #publishAgain(): Promise<void> {
+    const { ports } = this.#record;
+    const open = await this.#ports.open(ports, true).catch(() => undefined);
+    await this.#update({ ports: open ?? ports.map((port) => ({ ...port, published: null })) });
   }
 
   async #running(): Promise<void> {
@@ -279,6 +297,7 @@ export class Sandbox {
 
   async #ended(vm: SandboxVm, exit: SandboxVmExit): Promise<void> {
     this.#vm = undefined;
+    await this.#ports.close();
     // A start that fails says why by itself.
     if (this.#record.state === 'starting') return;
     const stoppedAt = new Date().toISOString();

@@ -172,3 +172,34 @@ async function vmsOf(id: string): Promise<string[]> {
   );
   return found.filter((pid) => pid !== '');
 }
+
+describe('a published port', () => {
+  it('carries connections into the guest, outlives the daemon, and is closed with its sandbox', async () => {
+    const web = `${name}-web`;
+    const script =
+      'while :; do printf "HTTP/1.0 200 OK\\r\\n\\r\\nhello" | perl -MIO::Socket::INET -e \'' +
+      '$s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 80, Listen => 5, ReuseAddr => 1); local $/; ' +
+      "$answer = <STDIN>; while ($c = $s->accept) { sysread $c, $request, 4096; print $c $answer; close $c }'; done";
+    try {
+      await hearth(['create', '--start', '--name', web, '--memory', '256M', '-p', '80', 'debian:12']);
+      await hearth(['exec', '-d', web, 'sh', '-c', script]);
+      const listed = (await hearth(['port', web])).stdout.toString();
+      const [, port] = /^80\/tcp -> 127\.0\.0\.1:(\d+)\n$/.exec(listed) ?? [];
+      const get = async (): Promise<string> =>
+        await fetch(`http://127.0.0.1:${port}/`).then(
+          (response) => response.text(),
+          () => 'nothing',
+        );
+      await expect.poll(get, { timeout: 20_000, interval: 500 }).toBe('hello');
+      await killDaemon();
+      daemon = await serve(SHARED_HOME);
+      expect((await hearth(['port', web])).stdout.toString()).toBe(listed);
+      expect(await get()).toBe('hello');
+      await hearth(['stop', web]);
+      expect(await get()).toBe('nothing');
+      expect((await hearth(['port', web])).stdout.toString()).toBe('');
+    } finally {
+      await hearth(['rm', '--force', web]);
+    }
+  });
+});

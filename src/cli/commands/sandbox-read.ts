@@ -70,6 +70,29 @@ export const inspect: Command = {
   },
 };
 
+export const port: Command = {
+  name: 'port',
+  summary: 'List the published ports of a running sandbox',
+  usage: '[--json] SANDBOX',
+  options: JSON_OPTION,
+  positionals: { least: 1, most: 1 },
+  async run(args, context) {
+    const [reference = ''] = args.positionals;
+    const service = await openService(context);
+    const { sandbox } = await service.call('sandbox.inspect', { sandbox: reference });
+    const isOpen = !ENDED_STATES.has(sandbox.state);
+    const ports = sandbox.ports.filter(({ published }) => isOpen && published !== null);
+    if (args.flag('json')) printJson(context, { ports });
+    else {
+      for (const { guestPort, address, published } of ports) {
+        const host = address.includes(':') ? `[${address}]` : address;
+        context.stdout.write(`${guestPort}/tcp -> ${host}:${published}\n`);
+      }
+    }
+    return 0;
+  },
+};
+
 export const stats: Command = {
   name: 'stats',
   summary: 'Show what sandboxes use',
