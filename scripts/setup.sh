@@ -61,7 +61,9 @@ fi
 
 if ! cmp -s package-lock.json node_modules/.hearth-lock 2>/dev/null; then
   say "installing npm packages"
-  npm ci --loglevel=error >&2
+  # Not `npm ci`: it refuses a lock file where a registry lacks optional packages of other platforms.
+  # The versions and checksums of the lock file hold all the same, and --no-save leaves it as it is.
+  npm install --no-save --loglevel=error >&2
   cp package-lock.json node_modules/.hearth-lock
 fi
 

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -28,6 +30,15 @@
 #define NEW_ROOT "/newroot"
 
 enum { DEVICE_WAIT_MS = 10000, DEVICE_POLL_MS = 2, CMDLINE_BYTES = 4096 };
+
+/* struct sockaddr_vm of linux/vm_sockets.h. */
+struct vsock_address {
+	unsigned short family;
+	unsigned short reserved;
+	uint32_t port;
+	uint32_t cid;
+	uint8_t zero[4];
+};
 
 static char cmdline[CMDLINE_BYTES];
 
@@ -111,19 +122,32 @@ static bool wait_for_path(const char *path)
 	return false;
 }
 
+/* Takes a leading ro or rw off the options; the rest is for the file system. */
+static const char *mount_options(const char *options, unsigned long *read_only)
+{
+	size_t len = strcspn(options, ",");
+	bool is_ro = len == 2 && strncmp(options, "ro", 2) == 0;
+	bool is_rw = len == 2 && strncmp(options, "rw", 2) == 0;
+	*read_only = is_ro ? MS_RDONLY : 0;
+	if (is_ro || is_rw)
+		options += len + (options[len] == ',' ? 1 : 0);
+	return options;
+}
+
 static bool mount_root(void)
 {
-	char type[32], flags[8];
+	char type[32], flags[256];
 	argument("hearth.root", "/dev/vda", agent.root_device, sizeof(agent.root_device));
 	argument("hearth.rootfstype", "ext4", type, sizeof(type));
 	argument("hearth.rootflags", "rw", flags, sizeof(flags));
-	unsigned long read_only = strcmp(flags, "ro") == 0 ? MS_RDONLY : 0;
+	unsigned long read_only = 0;
+	const char *options = mount_options(flags, &read_only);
 	mkdir(NEW_ROOT, 0755);
 	if (!wait_for_path(agent.root_device)) {
 		note_error("root device %s has not appeared within %d s", agent.root_device, DEVICE_WAIT_MS / 1000);
 		return false;
 	}
-	if (mount(agent.root_device, NEW_ROOT, type, read_only | MS_NOATIME, NULL) < 0) {
+	if (mount(agent.root_device, NEW_ROOT, type, read_only | MS_NOATIME, options) < 0) {
 		note_error("mount %s (%s, %s): %s", agent.root_device, type, flags, strerror(errno));
 		return false;
 	}
@@ -210,9 +234,26 @@ static bool find_port(char *device, size_t size)
 	return found;
 }
 
+static int listen_vsock(unsigned port)
+{
+	struct vsock_address address = {.family = AF_VSOCK, .port = port, .cid = UINT32_MAX};
+	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
 int boot_open_channel(void)
 {
-	char device[256];
+	char device[256], vsock_port[16];
+	argument("hearth.vsock", "", vsock_port, sizeof(vsock_port));
+	if (vsock_port[0] != 0)
+		return listen_vsock((unsigned)strtoul(vsock_port, NULL, 10));
 	for (int waited = 0; waited < DEVICE_WAIT_MS; waited += DEVICE_POLL_MS) {
 		if (find_port(device, sizeof(device))) {
 			int fd = open(device, O_RDWR | O_CLOEXEC | O_NONBLOCK);

@@ -9,7 +9,10 @@
 #define HEARTH_BOOT_H
 
 void boot_guest(void);
-/* The channel's descriptor, or -errno after waiting for it. */
+/*
+ * The descriptor of the virtio-serial port, or of a listening vsock socket when the
+ * command line has hearth.vsock=PORT; -errno after waiting for it.
+ */
 int boot_open_channel(void);
 
 #endif

@@ -2,8 +2,8 @@
  * main.c - hearth's guest agent.
  *
  * As PID 1 it boots the guest and serves the host over a virtio-serial port.
- * `hearth-agent --serve-fd N` serves the same protocol on a connected socket as
- * an ordinary process, for tests; it then changes nothing but its own children.
+ * `hearth-agent --serve-fd N` serves the same protocol on a connected or listening
+ * socket as an ordinary process, for tests; it then changes nothing but its own children.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,6 +16,7 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -87,6 +88,13 @@ _Noreturn static void give_up(const char *what, int error)
 	exit(1);
 }
 
+static bool is_listening(int fd)
+{
+	int value = 0;
+	socklen_t size = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value != 0;
+}
+
 static int parse_fd(int argc, char **argv)
 {
 	if (argc != 3 || strcmp(argv[1], "--serve-fd") != 0)
@@ -128,7 +136,8 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		give_up("channel to the host", -fd);
 	session_on_closed = on_closed;
-	error = session_start(fd, agent.is_guest ? CHANNEL_PORT : CHANNEL_SOCKET);
+	error = is_listening(fd) ? session_listen(fd)
+				 : session_start(fd, agent.is_guest ? CHANNEL_PORT : CHANNEL_SOCKET);
 	if (error < 0)
 		give_up("channel to the host", -error);
 	loop_run(channel_flush);

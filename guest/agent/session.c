@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent.h"
 #include "exec.h"
@@ -18,6 +21,7 @@ enum { READY_BYTES = 2048, BOOT_ID_BYTES = 64 };
 
 void (*session_on_closed)(void);
 
+static struct source listener = {.fd = -1};
 static uint8_t current_nonce[HELLO_NONCE_BYTES];
 static bool in_session;
 static uint32_t last_host_stream;
@@ -119,11 +123,31 @@ static void on_lost(void)
 {
 	in_session = false;
 	stream_drop_all();
-	if (session_on_closed != NULL)
+	if (session_on_closed != NULL && listener.fd < 0)
 		session_on_closed();
 }
 
 static const struct channel_handlers handlers = {on_hello, on_frame, on_lost};
+
+static void on_host(struct source *source, uint32_t events)
+{
+	(void)events;
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	in_session = false;
+	stream_drop_all();
+	if (session_start(fd, CHANNEL_SOCKET) < 0)
+		close(fd);
+}
+
+int session_listen(int fd)
+{
+	listener.fd = fd;
+	listener.ready = on_host;
+	loop_watch(&listener, EPOLLIN);
+	return 0;
+}
 
 int session_start(int fd, enum channel_kind kind)
 {

@@ -8,5 +8,7 @@
 extern void (*session_on_closed)(void);
 
 int session_start(int fd, enum channel_kind kind);
+/* Takes hosts from a listening socket, one at a time: a new one takes the place of the last. */
+int session_listen(int fd);
 
 #endif

@@ -43,7 +43,7 @@ const TERMINAL_TYPES: ReadonlySet<number> = new Set([OK.type, ERROR.type, EXIT.t
 export interface StreamHandler {
   /** A frame of this stream; `terminal` when it is the last one. What it throws closes the channel. */
   message(frame: Frame, terminal: boolean): void;
-  /** The channel has closed; no message follows. */
+  /** The channel closes; no message follows. Called once or twice, for what `message` threw and for the rest. */
   failed(error: HearthError): void;
 }
 
@@ -131,7 +131,12 @@ export class AgentConnection {
     if (handler !== undefined) {
       const terminal = TERMINAL_TYPES.has(frame.type);
       if (terminal) this.#forget(frame.streamId);
-      handler.message(frame, terminal);
+      try {
+        handler.message(frame, terminal);
+      } catch (error) {
+        handler.failed(asHearthError(error));
+        throw error;
+      }
     } else if (frame.type === ACCEPTED.type && frame.streamId >= STREAM_FROM_GUEST) {
       this.#accept(frame);
     } else {
@@ -342,6 +347,10 @@ export class AgentConnection {
     for (const handler of handlers) handler.failed(error);
     this.#resolveClosed(error);
   }
+}
+
+function asHearthError(error: unknown): HearthError {
+  return HearthError.is(error) ? error : protocolError('unexpected message', { reason: String(error) });
 }
 
 const ignoring: StreamHandler = { message: () => {}, failed: () => {} };

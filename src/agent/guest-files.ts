@@ -154,7 +154,8 @@ export class GuestFiles {
       (inPlace ? WRITE_FLAGS.inPlace : 0) |
       (sync ? WRITE_FLAGS.sync : 0);
     const value = { flags, ...wireAttributes(options), path };
-    const transfer = new Transfer(this.#connection, { type: FILE_WRITE, value, reply: FILE_STATUS }, options);
+    const request = { type: FILE_WRITE, value, reply: FILE_STATUS, sends: true };
+    const transfer = new Transfer(this.#connection, request, options);
     if (content instanceof Uint8Array) {
       transfer.writable.end(content);
     } else {

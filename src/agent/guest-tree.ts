@@ -133,7 +133,7 @@ export async function writeTree(
   const request = { flags: options.keepOwners ? TREE_FLAGS.owners : 0, path };
   const transfer = new Transfer(
     connection,
-    { type: TREE_WRITE, value: request, reply: ENTRY_COUNT },
+    { type: TREE_WRITE, value: request, reply: ENTRY_COUNT, sends: true },
     options,
   );
   try {

@@ -8,9 +8,10 @@ import { protocolError } from './errors.js';
 
 /** So many small pieces are joined into one: a piece costs more than its bytes. */
 const MAX_PIECES = 256;
-const READABLE_BUFFER_BYTES = 16 * 1024;
+/** Node's own buffer takes one piece at a time, so that joining happens here. */
+const READABLE_BUFFER_BYTES = 1;
 
-/** Bytes from the guest. Holds at most the window plus 16 KiB, however small the pieces are. */
+/** Bytes from the guest. Holds at most the window and one piece, however small the pieces are. */
 export class Inbound {
   readonly readable: Readable;
   readonly #windowBytes: number;

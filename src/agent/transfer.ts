@@ -29,6 +29,8 @@ export interface TransferRequest<T, R> {
   readonly type: Message<T>;
   readonly value: T;
   readonly reply: Field<R>;
+  /** Whether the caller writes to `writable`. */
+  readonly sends?: boolean;
 }
 
 /** Ends with the answer; `timeoutMs` is the longest time that the guest may make no progress. */
@@ -74,7 +76,7 @@ export class Transfer<T, R> implements StreamHandler {
   get readable(): Readable {
     return this.#output.readable;
   }
-  /** What the guest gets on channel 0. End it. */
+  /** What the guest gets on channel 0 of a request that `sends`. End it. */
   get writable(): Writable {
     return this.#input.writable;
   }
@@ -83,7 +85,8 @@ export class Transfer<T, R> implements StreamHandler {
 
   #onIdle(timeoutMs: number): void {
     /* A slow reader or writer on this side is not the guest's fault. */
-    if (this.#output.hasUnread || this.#input.isStarved) this.#timer.refresh();
+    const isOurTurn = this.#output.hasUnread || (this.#request.sends === true && this.#input.isStarved);
+    if (isOurTurn) this.#timer.refresh();
     else this.abandon(agentTimeout(this.#request.type.name, timeoutMs));
   }
 

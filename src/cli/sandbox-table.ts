@@ -1,5 +1,5 @@
 /** Sandboxes as rows that fit a terminal of 80 columns. */
-import { formatSize, MIB } from '../bytes/index.js';
+import { formatSize } from '../bytes/index.js';
 import type { OperationOutput } from '../contract/index.js';
 import { escapeControls, table } from './terminal.js';
 
@@ -66,9 +66,4 @@ export function age(ms: number): string {
 function cut(text: string, chars: number): string {
   const safe = escapeControls(text);
   return safe.length <= chars ? safe : `${safe.slice(0, chars - 1)}…`;
-}
-
-/** `512 MiB`. */
-export function memory(mib: number): string {
-  return formatSize(mib * MIB);
 }

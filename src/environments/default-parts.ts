@@ -6,7 +6,7 @@ import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { ensureInitrd, openKernelStore } from '../kernels/index.js';
 import type { Manifest, Reference } from '../oci/index.js';
-import { fetchArtifact, pullImage, type RegistryOptions } from '../registry/index.js';
+import type { RegistryOptions } from '../registry/index.js';
 import { buildRootfs } from '../rootfs/index.js';
 import type { EnvironmentParts, PulledContent, PullOptions } from './parts.js';
 
@@ -54,6 +54,8 @@ async function pull(
   blobs: LocalBlobStore,
   registry: RegistryChoices,
 ): Promise<PulledContent> {
+  // Loaded here, because a start from what is installed needs no HTTP client.
+  const { fetchArtifact, pullImage } = await import('../registry/index.js');
   const received = new Map<string, { readonly receivedBytes: number; readonly sizeBytes: number }>();
   const pullOptions = {
     ...registry,

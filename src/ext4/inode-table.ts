@@ -281,7 +281,7 @@ class InodeTableWriter {
       journalBlocks += count;
     }
     const start = contentStage.claim(plan.journal[0] ?? 0);
-    writeJournalSuperblock(contentStage.view, start, journalBlocks);
+    writeJournalSuperblock(contentStage, start, { blockCount: journalBlocks, uuid: this.#input.uuid });
     const seed = inodeSeed(this.#seed, JOURNAL_INODE);
     const blockCount = this.#writeExtents(extents, offset, seed);
     this.#journalBytes = journalBlocks * BLOCK_BYTES;

@@ -57,7 +57,7 @@ export interface SuperblockFields {
 }
 
 /**
- * Makes a superblock for group 0.
+ * Makes a superblock that still has to be sealed for its group.
  *
  * No blocks are reserved for root: in a microVM root is who writes. Times of the last write and check are not set,
  * so that no clock can call them future.
@@ -108,7 +108,6 @@ export function encodeSuperblock(fields: SuperblockFields): Uint8Array {
   put32(352, FLAG_SIGNED_HASH);
   bytes[372] = GROUPS_PER_FLEX_LOG;
   bytes[373] = CHECKSUM_CRC32C;
-  sealSuperblock(bytes, 0);
   return bytes;
 }
 

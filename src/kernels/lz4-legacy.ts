@@ -6,7 +6,7 @@
  */
 import { HearthError } from '../errors/index.js';
 
-export const LZ4_LEGACY_MAGIC = 0x184c2102;
+const LZ4_LEGACY_MAGIC = 0x184c2102;
 
 /** What one block of a legacy frame expands to at most, in bytes. */
 const MAX_BLOCK_BYTES = 8 * 1024 * 1024;

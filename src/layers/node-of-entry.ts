@@ -28,8 +28,11 @@ export function nodeOfEntry(entry: TarEntry): Ext4Node {
   }
 }
 
+/** One object for all empty files: large images have many, and nobody changes it. */
+const EMPTY: Ext4FileData = { sizeBytes: 0, extents: [] };
+
 function holes(sizeBytes: number): Ext4FileData {
-  return { sizeBytes, extents: [] };
+  return sizeBytes === 0 ? EMPTY : { sizeBytes, extents: [] };
 }
 
 function targetOf(entry: TarEntry): Uint8Array {

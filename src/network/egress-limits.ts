@@ -19,7 +19,7 @@ export interface EgressLimits {
 }
 
 export const DEFAULT_EGRESS_LIMITS: EgressLimits = {
-  maxConnections: 256,
+  maxConnections: 128,
   maxPipelinedRequests: 16,
   maxHeaderBytes: 32 * 1024,
   maxHeaderCount: 128,

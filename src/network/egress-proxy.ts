@@ -23,7 +23,10 @@ import { serveForward } from './serve-forward.js';
 
 export interface EgressProxyOptions {
   readonly policy: EgressPolicy;
-  /** Told of every decision. If it throws, the connection it was told about is cut. */
+  /**
+   * Told of every decision. If it throws, the connection it was told about is cut. A guest can cause
+   * thousands of events a second: whoever stores them bounds them.
+   */
   readonly onDecision: (event: EgressEvent) => void;
   /** Default: the host's DNS servers. Its answers are checked, never trusted. */
   readonly resolve?: ResolveHost;
@@ -69,8 +72,8 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
     requireHostHeader: false,
     keepAliveTimeout: limits.headTimeoutMs,
   });
-  // The count is checked with a refusal; the parser's own limit would silently drop the rest.
-  server.maxHeadersCount = 0;
+  // The parser silently drops what is beyond this; one more than allowed is enough to refuse.
+  server.maxHeadersCount = limits.maxHeaderCount + 1;
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket);
     if (connection === undefined) return void response.destroy();
@@ -96,9 +99,10 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
   });
 
   return {
-    handle(stream) {
-      if (isClosed) return void stream.on('error', () => {}).destroy();
-      const connection = createGuestConnection(stream, limits);
+    handle(original) {
+      if (isClosed || original.destroyed) return void original.on('error', () => {}).destroy();
+      const connection = createGuestConnection(original, limits);
+      const { stream } = connection;
       if (connections.size >= limits.maxConnections) {
         const now = performance.now();
         const isDue = now - overloadReportedAt >= OVERLOAD_REPORT_INTERVAL_MS;

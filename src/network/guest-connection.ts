@@ -5,8 +5,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { EgressLimits } from './egress-limits.js';
+import { sliceReads } from './sliced-stream.js';
 
 export interface GuestConnection {
+  /** Stands for the stream that was handed over. */
   readonly stream: Duplex;
   /** Aborted when the stream closes or the proxy does. */
   readonly signal: AbortSignal;
@@ -18,7 +20,7 @@ export interface GuestConnection {
    * @returns false when too many are waiting; the stream has then been destroyed.
    */
   enqueue(response: ServerResponse, serve: () => Promise<void>): boolean;
-  /** The stream speaks no more HTTP; its limits are now the caller's. */
+  /** The stream speaks no HTTP any more; its limits are now the caller's. */
   leaveHttp(): void;
   /** Writes a last message and closes, whether or not the guest reads it. */
   closeWith(text: string): void;
@@ -26,12 +28,20 @@ export interface GuestConnection {
 }
 
 /** How long a guest may take to read the last response before its stream is destroyed. */
-const LINGER_MS = 2000;
+const LINGER_MS = 1000;
+/**
+ * How much of what the guest still sends is read meanwhile, in bytes. A TCP socket that is closed over
+ * unread bytes takes the response back; a flood is not worth reading.
+ */
+const LINGER_BYTES = 64 * 1024;
+/** A hundred requests of the shortest kind. */
+const SLICE_BYTES = 4096;
 
 export function createGuestConnection(
-  stream: Duplex,
+  original: Duplex,
   limits: Pick<EgressLimits, 'headTimeoutMs' | 'maxPipelinedRequests'>,
 ): GuestConnection {
+  const { stream, stopSlicing } = sliceReads(original, SLICE_BYTES);
   const controller = new AbortController();
   const waiting: Array<() => Promise<void>> = [];
   let isServing = false;
@@ -79,11 +89,16 @@ export function createGuestConnection(
       return true;
     },
     leaveHttp() {
+      stopSlicing();
       clearTimeout(deadline);
     },
     closeWith(text) {
       stream.end(text);
-      stream.resume();
+      let readBytes = 0;
+      stream.on('data', (chunk: Buffer) => {
+        readBytes += chunk.byteLength;
+        if (readBytes > LINGER_BYTES) stream.pause();
+      });
       destroyAfter(LINGER_MS);
     },
     destroy() {

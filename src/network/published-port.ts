@@ -164,7 +164,8 @@ function dialGuest(
 
 function listen(server: Server, spec: PortSpec): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, spec)));
+    // Stays: a connection that cannot be accepted later, for want of descriptors, is no reason to end.
+    server.on('error', (error) => reject(listenError(error, spec)));
     const options = { host: spec.address, port: spec.hostPort, backlog: LISTEN_BACKLOG, exclusive: true };
     server.listen({ ...options, ipv6Only: spec.address.includes(':') }, () => {
       const bound = server.address();

@@ -53,13 +53,13 @@ export async function serveConnect(
   stream.write(ESTABLISHED);
   if (head.byteLength > 0) route.stream.write(head);
   const { tunnelIdleTimeoutMs: idleTimeoutMs } = context.limits;
-  const result = await splice(stream, route.stream, { idleTimeoutMs, signal });
+  const result = await splice(stream, route.stream, { idleTimeoutMs });
   exchange.bytesUp = head.byteLength + result.leftToRightBytes;
   exchange.bytesDown = result.rightToLeftBytes;
   exchange.report({ decision: 'allowed', reason: endingOf(result, context) });
 }
 
 function endingOf({ ending }: SpliceResult, context: ProxyContext) {
-  if (ending === 'aborted') return context.isClosed() ? 'closed-by-proxy' : 'broken';
+  if (ending === 'aborted' || (ending === 'broken' && context.isClosed())) return 'closed-by-proxy';
   return ending;
 }

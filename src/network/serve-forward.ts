@@ -128,8 +128,7 @@ function relay(parts: Relay): Promise<Outcome> {
     });
     outgoing.on('error', noResponse);
     outgoing.on('error', () => {});
-    // No upgrade was asked for, so this is not an answer.
-    outgoing.on('upgrade', noResponse);
+    // Also when the host changes protocols, which was not asked for.
     outgoing.on('close', noResponse);
     host.on('error', () => {});
 

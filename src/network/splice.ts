@@ -10,7 +10,7 @@ export interface SpliceOptions {
   /** Longest time without a byte in either direction, in milliseconds. */
   readonly idleTimeoutMs: number;
   /** Ends the splice: both streams are destroyed. */
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 export interface SpliceResult {
@@ -37,7 +37,7 @@ export function splice(left: Duplex, right: Duplex, options: SpliceOptions): Pro
       if (isOver) return;
       isOver = true;
       clearTimeout(idle);
-      options.signal.removeEventListener('abort', abort);
+      options.signal?.removeEventListener('abort', abort);
       for (const stream of [left, right]) destroyStream(stream, ending !== 'completed');
       resolve({ ending, leftToRightBytes, rightToLeftBytes });
     };
@@ -51,8 +51,8 @@ export function splice(left: Duplex, right: Duplex, options: SpliceOptions): Pro
 
     // Errors may come after the end; without a listener they would end the process.
     for (const stream of [left, right]) stream.on('error', () => end('broken'));
-    if (options.signal.aborted) return abort();
-    options.signal.addEventListener('abort', abort, { once: true });
+    if (options.signal?.aborted === true) return abort();
+    options.signal?.addEventListener('abort', abort, { once: true });
     finished(left, sideFinished);
     finished(right, sideFinished);
     left.on('data', (chunk: Buffer) => {

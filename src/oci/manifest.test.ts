@@ -134,6 +134,14 @@ describe('parseDocument', () => {
     expect(() => parseDocument(bytes)).toThrow(expect.objectContaining({ code: 'MANIFEST_INVALID' }));
   });
 
+  it('refuses valid JSON that nests deeper than 64 levels', () => {
+    const nested = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels));
+    expect(parse({ ...manifest, x: nested(63) }).kind).toBe('manifest');
+    expect(() => parse({ ...manifest, x: nested(64) })).toThrow(
+      expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+    );
+  });
+
   it('does not count brackets in strings', () => {
     expect(parse({ ...manifest, annotations: { a: `${'['.repeat(200)}"\\"{` } }).kind).toBe('manifest');
   });

@@ -109,7 +109,6 @@ export function parseDocument(bytes: Uint8Array, mediaType?: string): Document {
   }
   const looksLikeIndex = 'manifests' in object;
   const looksLikeManifest = 'config' in object || 'layers' in object;
-  if (looksLikeIndex && looksLikeManifest) throw invalid('it is a manifest and an index at once');
   const type = inside ?? outside ?? (looksLikeIndex ? MEDIA_TYPES.ociIndex : MEDIA_TYPES.ociManifest);
   if (isIndexMediaType(type)) {
     if (looksLikeManifest) throw invalid(`${type} must not have config or layers`);

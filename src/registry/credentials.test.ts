@@ -147,8 +147,6 @@ describe('findCredentials with helpers', () => {
     ['crashes', 'one', 'echo hunter2 >&2; exit 7'],
     ['answers with something else', 'one', 'echo hunter2'],
     ['answers without a user name', 'one', `printf '{"Secret":"hunter2"}'`],
-    ['has a path for a name', '../../bin/sh', ''],
-    ['has an option for a name', '-x', ''],
   ])('says so when the helper of the host %s, and shows no secret', async (_name, helper, script) => {
     if (script !== '') await putHelper(helper, script);
     const failure = withConfig({ credHelpers: { 'r.example': helper } });
@@ -157,4 +155,14 @@ describe('findCredentials with helpers', () => {
       expect(String(error) + JSON.stringify(error)).not.toContain('hunter2'),
     );
   });
+
+  it.each(['../../bin/sh', '/bin/sh', '-x', '.', 'a b', 'a\0b', 'x'.repeat(65)])(
+    'runs no helper named %j',
+    async (helper) => {
+      await expect(withConfig({ credHelpers: { 'r.example': helper } })).rejects.toMatchObject({
+        code: 'CREDENTIAL_HELPER_FAILED',
+        details: { problem: 'its name is malformed' },
+      });
+    },
+  );
 });

@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { HearthError } from '../errors/index.js';
 import type { BlobKey, Ingest } from '../oci/index.js';
 import { registryTimeout, responseInvalid } from './failures.js';
-import { assertNotHtml, type HttpResponse } from './http.js';
+import { assertNotHtml, type HttpResponse, withDeadline } from './http.js';
 import type { RegistryLimits } from './options.js';
 import { Retries } from './retry.js';
 import type { Session } from './session.js';
@@ -75,7 +75,11 @@ async function requestRest(
   options: TransferOptions,
 ): Promise<void> {
   const offset = ingest.writtenBytes;
-  const response = await requestFrom(session, blob, offset, options.signal);
+  // Headers have their own limit, but a proxy or a chain of redirects can add to it; the body may take its time.
+  const { limits, signal } = options;
+  const response = await withDeadline(session.url, limits.requestTimeoutMs, signal, (bounded) =>
+    requestFrom(session, blob, offset, bounded),
+  );
   try {
     const skip = response.status === HTTP_PARTIAL_CONTENT ? checkRange(response, offset, blob) : offset;
     checkLength(response, skip, offset, blob);

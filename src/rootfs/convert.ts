@@ -113,7 +113,9 @@ function storing(writer: Ext4ImageWriter, choose: (entry: TarEntry) => Ext4File 
     onFileEnd() {
       if (file === undefined) return;
       if (file.data.sizeBytes > position) writer.skip(file.data.sizeBytes - position);
-      file.data = writer.endFile();
+      const { sizeBytes, extents } = writer.endFile();
+      // A copy has room for these extents only; the array they were collected in has room for more.
+      file.data = { sizeBytes, extents: extents.slice() };
       file = undefined;
     },
   };

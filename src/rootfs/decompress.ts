@@ -3,19 +3,10 @@
  * because media types in the wild are wrong now and then; the diffID decides whether the result is right.
  */
 import type { LayerCompression } from '../oci/index.js';
+import type { ByteSink } from './byte-sink.js';
 import type { GrowingFile } from './growing-file.js';
 import { gunzip } from './gunzip.js';
 import { unzstd } from './unzstd.js';
-
-/** Where decompressed bytes go. */
-export interface ByteSink {
-  /** Free space, at least one byte. */
-  room(): Uint8Array;
-  /** Says how much of `room` was filled, and how far the source was read. */
-  commit(byteCount: number, sourceBytes: number): void;
-  /** Takes a copy. */
-  write(bytes: Uint8Array, sourceBytes: number): void;
-}
 
 const USTAR_MAGIC_AT = 257;
 

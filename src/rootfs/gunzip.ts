@@ -8,8 +8,8 @@
  */
 import { constants, createGunzip, type Gunzip } from 'node:zlib';
 import { HearthError } from '../errors/index.js';
+import type { ByteSink } from './byte-sink.js';
 import { compressionInvalid } from './compression-invalid.js';
-import type { ByteSink } from './decompress.js';
 import type { GrowingFile } from './growing-file.js';
 
 interface ZlibHandle {

@@ -1,6 +1,6 @@
 /** The threads of one build: started, fed with the growth of the blobs, and gone when it ends, however it ends. */
 import { Worker } from 'node:worker_threads';
-import { HearthError } from '../errors/index.js';
+import { errnoOf, HearthError } from '../errors/index.js';
 import { type Image, type ImageLayer, layerCompression } from '../oci/index.js';
 import { createBlockRing } from './block-ring.js';
 import { announceGrowth, createGrowth, type GrowthMemory } from './growing-file.js';
@@ -35,8 +35,9 @@ export class LayerFailure extends Error {
 /** One thread would leave a core idle between two layers; more than two only add memory. */
 const MAX_DECOMPRESSORS = 2;
 /** How far a decompressing thread runs ahead, in blocks of 1 MiB. */
-const RING_BLOCKS = 20;
-const YOUNG_GENERATION_MIB = 16;
+const RING_BLOCKS = 16;
+/** Small limits make V8 collect early; a million entries need about half of the second. */
+const HEAP_LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 768 };
 
 /**
  * Converts the layers of an image into the file `task.outputPath`.
@@ -60,7 +61,7 @@ export async function runPipeline(
   const start = (file: string, workerData: ConverterData | DecompressorData): Worker => {
     const worker = new Worker(workerUrl(file), {
       workerData,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+      resourceLimits: HEAP_LIMITS,
     });
     workers.push(worker);
     return worker;
@@ -73,7 +74,7 @@ export async function runPipeline(
       onAbort = () => reject(signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
       for (const worker of workers) {
-        worker.on('error', reject);
+        worker.on('error', (error) => reject(threadError(error)));
         worker.on('exit', () => reject(new HearthError('INTERNAL', 'a thread of the build ended early')));
       }
       const feed = async (layerIndex: number): Promise<void> => {
@@ -110,6 +111,20 @@ export async function runPipeline(
     if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
+}
+
+/** What a thread that cannot go on has died of. */
+function threadError(error: unknown): unknown {
+  if (errnoOf(error) !== 'ERR_WORKER_OUT_OF_MEMORY') return error;
+  return new HearthError(
+    'ENTRIES_TOO_MANY',
+    'the image has more entries than fit into the memory of a build',
+    {
+      hint: 'Use a smaller image.',
+      details: { limitBytes: HEAP_LIMITS.maxOldGenerationSizeMb * 1024 * 1024 },
+      cause: error,
+    },
+  );
 }
 
 async function taskOf(layer: ImageLayer, layerIndex: number): Promise<DecompressTask> {

@@ -3,8 +3,8 @@ import { Readable, type Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { HearthError } from '../errors/index.js';
+import type { ByteSink } from './byte-sink.js';
 import { compressionInvalid } from './compression-invalid.js';
-import type { ByteSink } from './decompress.js';
 import type { GrowingFile } from './growing-file.js';
 
 const OUTPUT_CHUNK_BYTES = 256 * 1024;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { type AcceleratorDecision, type AcceleratorWish, resolveAccelerator } from '../vmm/index.js';
-import type { Bootable } from './machine.js';
+import type { Bootable } from './machine-spec.js';
 
 const WISHES: ReadonlySet<string> = new Set<AcceleratorWish>(['auto', 'kvm', 'tcg']);
 

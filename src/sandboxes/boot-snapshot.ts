@@ -21,7 +21,7 @@ import { HearthError } from '../errors/index.js';
 import { type HearthPaths, publishDirectory, withLock } from '../fsx/index.js';
 import { qemuIdentity, type VmDriver } from '../vmm/index.js';
 import { bootVm } from './boot.js';
-import type { MachineSpec } from './machine.js';
+import type { MachineSpec } from './machine-spec.js';
 
 export interface BootSnapshot {
   readonly directory: string;
@@ -55,7 +55,7 @@ const KEY_CHARS = 24;
 const WARM_UP_TIMEOUT_MS = 10_000;
 
 /** The directory of all snapshots. */
-export function snapshotsDirectory(paths: HearthPaths): string {
+function snapshotsDirectory(paths: HearthPaths): string {
   return join(paths.data, 'snapshots');
 }
 

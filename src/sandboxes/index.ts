@@ -11,7 +11,8 @@ export {
   parseEnvWords,
   resolveGuestCommand,
 } from './guest-command.js';
-export { type MachinePhase, type MachineSpec, prepareMachine, type StartKind } from './machine.js';
+export { type MachinePhase, prepareMachine, type StartKind } from './machine.js';
+export type { MachineSpec } from './machine-spec.js';
 export { parseSignal } from './parse-signal.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export {

@@ -9,28 +9,10 @@ import type { AgentClient } from '../agent/index.js';
 import { cloneDisk, type DiskClone } from '../disks/index.js';
 import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
-import { type Accelerator, createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
+import { createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
 import { type BootedVm, bootVm } from './boot.js';
 import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
-
-/** What a VM boots: the files of an installed environment. */
-export interface Bootable {
-  readonly name: string;
-  readonly rootfsPath: string;
-  readonly kernelPath: string;
-  readonly initrdPath: string | undefined;
-}
-
-export interface MachineSpec {
-  readonly environment: Bootable;
-  /** 1..64 */
-  readonly cpus: number;
-  /** At least {@link LEAST_MEMORY_MIB}. */
-  readonly memoryMib: number;
-  /** Size of the disk, at least that of the environment's, which is the default. */
-  readonly diskBytes?: number;
-  readonly accelerator: Accelerator;
-}
+import type { MachineSpec } from './machine-spec.js';
 
 /** How a machine came up: by booting, or from a boot snapshot. */
 export type StartKind = 'cold' | 'warm';

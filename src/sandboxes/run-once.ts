@@ -12,7 +12,8 @@ import { errnoOf, type HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import type { VmDriver } from '../vmm/index.js';
 import type { GuestCommand } from './guest-command.js';
-import { type MachinePhase, type MachineSpec, type StartKind, startMachine } from './machine.js';
+import { type MachinePhase, type StartKind, startMachine } from './machine.js';
+import type { MachineSpec } from './machine-spec.js';
 import { createVmDirectory } from './vm-directory.js';
 
 export interface RunSpec extends MachineSpec {

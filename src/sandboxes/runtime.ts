@@ -3,13 +3,15 @@
  * wants no daemon; a lock sees to it that there is one at a time for a user's directories.
  */
 import { join } from 'node:path';
+import process from 'node:process';
 import type { ExecRecord, GuestProcess } from '../agent/index.js';
+import { loadConfig } from '../config/index.js';
 import { type EnvironmentStore, openEnvironmentStore } from '../environments/index.js';
 import { HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
-import { findVmms, killVmm } from '../vmm/index.js';
 import type { ConsolePiece } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
+import { killOrphans } from './kill-orphans.js';
 import { parseSignal } from './parse-signal.js';
 import { Reaper } from './reaper.js';
 import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
@@ -91,7 +93,8 @@ const CLOSE_GRACE_MS = 5000;
  * @throws {HearthError} `STORE_LOCKED` when another process has them.
  */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { paths } = options;
+  const { paths, env = process.env } = options;
+  const { registry } = await loadConfig(paths);
   const store = new SandboxStore(sandboxesDirectory(paths));
   const lock = await acquireLock(join(store.root, LOCK_FILE), { timeoutMs: 0 });
   try {
@@ -99,7 +102,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       paths,
       agentPath: options.agentPath,
       isInUse: (directory) => sandboxesUsing(paths, directory),
-      ...(options.env === undefined ? {} : { env: options.env }),
+      env,
+      registry: { env, ...registry },
     });
     const stored = await store.list();
     const sandboxes = stored.flatMap((entry) =>
@@ -113,18 +117,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   } catch (error) {
     await lock.release();
     throw error;
-  }
-}
-
-/** Ends the VMs below the store that no record speaks of: their creator was killed in between. */
-async function killOrphans(store: SandboxStore, sandboxes: readonly Sandbox[]): Promise<void> {
-  const known = new Map(
-    sandboxes.flatMap(({ record, directory }) =>
-      record.vmm !== null && hasVm(record.state) ? [[directory, record.vmm.pid] as const] : [],
-    ),
-  );
-  for (const { identity, directory } of await findVmms(store.root)) {
-    if (known.get(directory) !== identity.pid) await killVmm(identity, directory);
   }
 }
 

@@ -35,7 +35,8 @@ const MAX_ID = 0xffff_ffff;
 const MAX_MAJOR = 0xfff;
 const MAX_MINOR = 0xf_ffff;
 const MODE_BITS = 0o7777;
-const NO_TIME: TarTimestamp = { seconds: 0, nanoseconds: 0 };
+/** The time that was read last: entries beside each other often share theirs, and then share the object. */
+let lastTime: TarTimestamp = { seconds: 0, nanoseconds: 0 };
 const REAL_SIZE_AT_MOST = 2 ** 46;
 
 /**
@@ -82,7 +83,7 @@ export function resolveEntry(
       mode: check(header.mode, Number.MAX_SAFE_INTEGER, 'mode') % (MODE_BITS + 1),
       uid: check(pax.uid ?? header.uid, MAX_ID, 'uid'),
       gid: check(pax.gid ?? header.gid, MAX_ID, 'gid'),
-      mtime: pax.mtime ?? timeOf(header.mtimeSeconds, offsetBytes, path),
+      mtime: pax.mtime === undefined ? timeOf(header.mtimeSeconds, offsetBytes, path) : shared(pax.mtime),
       major: isDevice ? check(header.major, MAX_MAJOR, 'device major') : 0,
       minor: isDevice ? check(header.minor, MAX_MINOR, 'device minor') : 0,
       sizeBytes: isSparse ? check(realSize ?? Number.NaN, REAL_SIZE_AT_MOST, 'sparse size') : storedBytes,
@@ -101,7 +102,12 @@ function linkTargetOf(header: Header, { pax, longLinkPath }: EntryExtensions): s
 
 function timeOf(seconds: number, offsetBytes: number, path: string): TarTimestamp {
   if (Number.isNaN(seconds)) throw tarInvalid('mtime is malformed or out of range', offsetBytes, path);
-  return seconds === 0 ? NO_TIME : { seconds, nanoseconds: 0 };
+  return shared({ seconds, nanoseconds: 0 });
+}
+
+function shared(time: TarTimestamp): TarTimestamp {
+  if (time.seconds !== lastTime.seconds || time.nanoseconds !== lastTime.nanoseconds) lastTime = time;
+  return lastTime;
 }
 
 function sparseOf(header: Header, pax: PaxHeader): ResolvedEntry['sparse'] {

@@ -18,7 +18,7 @@ export interface VmDisk {
 }
 
 /** Where the guest's memory is. */
-export type VmMemory =
+type VmMemory =
   /** In the VMM's own memory. The default. */
   | { readonly kind: 'anonymous' }
   /** In this file, made by the VMM: `save` leaves it complete. */

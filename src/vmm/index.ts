@@ -6,8 +6,13 @@ export {
 } from './accelerator.js';
 export type { Accelerator, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
 export { exitError, vmExitedError } from './errors.js';
+export {
+  AGENT_VSOCK_PORT,
+  createFirecrackerDriver,
+  type FirecrackerDriverOptions,
+} from './firecracker/driver.js';
 export { qemuIdentity } from './identity.js';
-export { isProcessAlive, type ProcessIdentity } from './process-identity.js';
+export type { ProcessIdentity } from './process-identity.js';
 export {
   adoptVm,
   type DetachedVm,

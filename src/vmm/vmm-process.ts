@@ -5,7 +5,7 @@
  * sends it SIGKILL (PR_SET_PDEATHSIG, set by util-linux's setpriv, which keeps it through exec).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { HearthError } from '../errors/index.js';
 import type { VmExit } from './driver.js';
 import { findExecutable } from './executable.js';
@@ -18,6 +18,8 @@ export interface VmmProcessOptions {
   readonly directory: string;
   /** How many connected sockets to hand down, as descriptors 3, 4, … */
   readonly socketCount: number;
+  /** Keep its standard output, which is otherwise dropped. */
+  readonly stdout?: boolean;
   /** Open descriptors of ours to hand down after the sockets; they stay ours to close. */
   readonly files?: readonly number[];
 }
@@ -26,6 +28,8 @@ export interface VmmProcess {
   readonly pid: number;
   /** Our ends of the sockets, in the order of the descriptors. */
   readonly sockets: readonly Duplex[];
+  /** Empty unless it was asked for. */
+  readonly stdout: Readable;
   /** Resolves when the process is gone and has said its last on stderr; never rejects. */
   readonly exited: Promise<VmExit>;
   /** SIGTERM, after `graceMs` SIGKILL; resolves when the process is gone. Idempotent. */
@@ -63,7 +67,11 @@ export async function startVmmProcess(options: VmmProcessOptions): Promise<VmmPr
     // Not the terminal's process group: Ctrl-C is for us, and we end the VM in order.
     detached: true,
     stdio: [
-      ...['ignore' as const, 'ignore' as const, 'pipe' as const],
+      ...[
+        'ignore' as const,
+        options.stdout === true ? ('pipe' as const) : ('ignore' as const),
+        'pipe' as const,
+      ],
       ...Array.from({ length: options.socketCount }, () => 'pipe' as const),
       ...(options.files ?? []),
     ],
@@ -83,6 +91,7 @@ export async function startVmmProcess(options: VmmProcessOptions): Promise<VmmPr
   return {
     pid: child.pid ?? -1,
     sockets,
+    stdout: child.stdout ?? Readable.from([]),
     exited,
     terminate: (graceMs) => terminate(child, exited, graceMs),
   };

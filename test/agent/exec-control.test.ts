@@ -213,7 +213,10 @@ describe.each(AGENTS)('%s', (_name, path) => {
 
     it('leaks no descriptor and no zombie over many commands', async () => {
       const count = async (): Promise<string> => {
-        const { stdout } = await execute(agent.client, shell(`sleep 0.1; ls /proc/${agent.process.pid}/fd | wc -l`));
+        const { stdout } = await execute(
+          agent.client,
+          shell(`sleep 0.1; ls /proc/${agent.process.pid}/fd | wc -l`),
+        );
         return stdout;
       };
       await count();

@@ -1,6 +1,7 @@
 /** Images as the kernel sees them: mounted over a loop device, and whole trees as comparable values. */
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Ext4Directory, Ext4Node } from '../../src/ext4/index.js';
 import { run } from './support.js';
 
@@ -12,15 +13,20 @@ export const CAN_MOUNT = process.geteuid?.() === 0 || process.env.CI !== undefin
 
 const RELEASE_TIMEOUT_MS = 60_000;
 
+/** A mounted image. Its end waits until the kernel has let go of it and fails if the kernel had anything to complain of. */
 export class Mounted implements Disposable {
   readonly path: string;
   readonly #image: string;
+  readonly #logBefore: ReadonlySet<string>;
+  readonly #device: string;
 
   constructor(image: string, options = 'rw') {
     this.path = `${image}.mounted`;
     this.#image = image;
+    this.#logBefore = new Set(kernelLog());
     mkdirSync(this.path, { recursive: true });
     run('mount', ['-t', 'ext4', '-o', `loop,${options}`, image, this.path]);
+    this.#device = basename(run('losetup', ['--associated', image]).split(':')[0] ?? '');
   }
 
   [Symbol.dispose](): void {
@@ -31,17 +37,17 @@ export class Mounted implements Disposable {
       if (Date.now() > deadline) throw new Error(`${this.#image} is still mounted somewhere`);
       run('sleep', ['0.02']);
     }
+    const ours = new RegExp(
+      `\\b${this.#device}\\b.*(warning|error|corrupt|checksum|recover)|(EXT4-fs|JBD2).*(warning|error).*\\b${this.#device}\\b`,
+      'i',
+    );
+    const complaints = kernelLog().filter((line) => !this.#logBefore.has(line) && ours.test(line));
+    if (complaints.length > 0) throw new Error(complaints.join('\n'));
   }
 }
 
-/** What the kernel has logged about any file system of ours, but for the plain news of mounting. */
-export function kernelComplaints(): string[] {
-  return run('dmesg', [])
-    .split('\n')
-    .filter(
-      (line) =>
-        /(EXT4-fs|JBD2).*\(?(device )?loop\d/.test(line) && /warning|error|corrupt|checksum/i.test(line),
-    );
+function kernelLog(): string[] {
+  return run('dmesg', []).split('\n');
 }
 
 /** One inode under one name; undefined fields do not apply to its kind. */

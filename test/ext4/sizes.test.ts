@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HearthError } from '../../src/errors/index.js';
 import type { Ext4Directory, Ext4ImageWriter } from '../../src/ext4/index.js';
@@ -24,6 +24,16 @@ function minimumOf(scratch: Scratch, fill: (writer: Ext4ImageWriter) => Ext4Dire
     throw error;
   }
   throw new Error('0 bytes were enough');
+}
+
+/** The first block of the journal, in hex. */
+function journalHeader(scratch: Scratch, image: string): string {
+  const block = /\(0-\d+\):(\d+)-/.exec(debugfs(image, 'stat <8>'))?.[1];
+  const header = scratch.file('header');
+  run('dd', [`if=${image}`, `of=${header}`, 'bs=4096', `skip=${block}`, 'count=1', 'status=none']);
+  return readFileSync(header)
+    .toString('hex')
+    .replace(/(00)*$/, '');
 }
 
 describe('an image size', () => {
@@ -96,8 +106,19 @@ describe('an image size', () => {
       expect(debugfs(image, 'stat <8>')).toContain(`Size: ${journalMib * MIB}`);
       const peer = scratch.file('peer');
       run('truncate', ['-s', `${sizeBytes}`, peer]);
-      run('mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '4096', peer]);
+      run('mke2fs', [
+        '-q',
+        '-F',
+        '-t',
+        'ext4',
+        '-b',
+        '4096',
+        '-U',
+        '10111213-1415-1617-1819-1a1b1c1d1e1f',
+        peer,
+      ]);
       expect(debugfs(peer, 'stat <8>')).toContain(`Size: ${journalMib * MIB}`);
+      expect(journalHeader(scratch, image)).toBe(journalHeader(scratch, peer));
       run('rm', [peer]);
     }
   });

@@ -139,6 +139,14 @@ describe('a tunnel', () => {
     expect(await proxy.event(isLast)).toMatchObject({ reason: 'idle-timeout' });
   });
 
+  it('outlives the time that a request may take to arrive', async () => {
+    const { proxy, authority } = await setUp((socket) => socket.pipe(socket), { headTimeoutMs: 100 });
+    const { socket } = await openTunnel(proxy.port, authority);
+    await sleep(300);
+    socket.end('still open');
+    expect(await readAll(socket)).toBe('still open');
+  });
+
   it('ends with the proxy, which takes no stream any more', async () => {
     const { proxy, authority } = await setUp(() => {});
     const { socket } = await openTunnel(proxy.port, authority);

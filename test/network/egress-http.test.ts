@@ -200,6 +200,38 @@ describe('a response', () => {
     expect(seen).toMatch(/first[\s\S]*last/);
   });
 
+  it('begins before its body does', async () => {
+    let finish = () => {};
+    const { proxy, authority } = await setUp((_request, response) => {
+      response.flushHeaders();
+      finish = () => response.end('late');
+    });
+    const socket = connect(proxy.port, '127.0.0.1');
+    socket.write(`GET http://${authority}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    let seen = '';
+    for await (const chunk of socket) {
+      seen += String(chunk);
+      if (seen.includes('\r\n\r\n')) finish();
+    }
+    expect(seen).toContain('late');
+  });
+
+  it('that comes before the whole request ends the connection, since nothing can follow on it', async () => {
+    const { proxy, authority } = await setUp((_request, response) =>
+      response.writeHead(413).end('too large'),
+    );
+    const answer = await exchange(
+      proxy.port,
+      `POST http://${authority}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nthe beginning`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 413 [\s\S]*\r\nConnection: close\r\n[\s\S]*too large/);
+    expect(await proxy.event(isLast)).toMatchObject({
+      decision: 'allowed',
+      reason: 'completed',
+      bytesUp: 13,
+    });
+  });
+
   it('is delimited by the end of the connection for HTTP/1.0', async () => {
     const { proxy, authority } = await setUp((_request, response) => {
       response.write('a');

@@ -1,16 +1,32 @@
 /**
- * A hostile guest in a process of its own: floods a proxy until its standard input ends.
+ * A hostile guest and its accomplice on the network, in a process of their own.
  *
- * usage: node flood.mjs PROXY_PORT AUTHORITY
+ * Prints the accomplice's port; reads the proxy's port as the first line of standard input, then floods
+ * it until standard input ends.
  */
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 
-const [port, authority] = process.argv.slice(2);
 const CONNECTIONS = 400;
+
+const accomplice = createServer((socket) => {
+  socket.on('error', () => {});
+  socket.on('data', () => {
+    if (socket.bytesRead < 4096) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  });
+});
+accomplice.listen(0, '127.0.0.1');
+await once(accomplice, 'listening');
+process.stdout.write(`${accomplice.address().port}\n`);
+const [line] = await once(process.stdin, 'data');
+const port = Number(String(line));
+const authority = `a.test:${accomplice.address().port}`;
+
 const payloads = [
   `GET http://${authority}/ HTTP/1.1\r\nHost: a\r\n`,
   `GET http://${authority}/ HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(500),
   `POST http://${authority}/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  'POST http://refused.test/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n',
   `CONNECT ${authority} HTTP/1.1\r\nHost: a\r\n\r\n`,
   `GET http://${authority}/ HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(60_000)}`,
   '\0'.repeat(4096),
@@ -20,7 +36,7 @@ let count = 0;
 
 function attack() {
   const payload = payloads[count++ % payloads.length];
-  const socket = connect(Number(port), '127.0.0.1');
+  const socket = connect(port, '127.0.0.1');
   const more = () => {
     while (!socket.destroyed && socket.write(filler));
   };
@@ -34,5 +50,5 @@ function attack() {
 }
 
 for (let index = 0; index < CONNECTIONS; index += 1) attack();
-process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));
+process.stdin.resume();

@@ -319,9 +319,10 @@ describe('credentials', () => {
     expect(storage.seen.every(({ authorization }) => authorization === undefined)).toBe(true);
   });
 
-  it('are not sent because storage asks for them', async () => {
-    const storage = await start((_seen, _request, response) => {
-      response.writeHead(401, { 'www-authenticate': 'Basic realm="give"' }).end();
+  it.each(['Basic', 'Bearer'])('are not sent because storage asks for them by %s', async (scheme) => {
+    const storage = await start((_seen, request, response) => {
+      const realm = `http://${request.headers.host}/token`;
+      response.writeHead(401, { 'www-authenticate': `${scheme} realm="${realm}"` }).end();
       return true;
     });
     const registry = await start(({ path }, _request, response) => {
@@ -330,7 +331,9 @@ describe('credentials', () => {
       return true;
     });
     await expectRefusal(pullAll(registry.host, { auth }), { code: 'REGISTRY_UNAUTHORIZED' });
-    expect(storage.seen.every(({ authorization }) => authorization === undefined)).toBe(true);
+    const all = [...storage.seen, ...registry.seen];
+    expect(all.every(({ authorization }) => authorization === undefined)).toBe(true);
+    expect(storage.count('/token')).toBe(0);
   });
 
   it('a signed link that has run out is asked for again', async () => {

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type LocalBlobStore, openBlobStore } from '../../src/blobs/index.js';
-import { parsePlatform } from '../../src/oci/index.js';
+import { parseDigest, parsePlatform } from '../../src/oci/index.js';
 import { type BlobProgress, fetchArtifact, pullImage, resolveReference } from '../../src/registry/index.js';
+import type { PullTask } from '../support/pull-process.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { startFakeRegistry } from '../support/registry-fake.js';
 import {
@@ -284,6 +285,18 @@ describe('layers on their way', () => {
     }
   });
 
+  it('are shown only once they are right when an earlier process left wrong bytes', async () => {
+    const key = { digest: parseDigest(base.digest), sizeBytes: base.bytes.byteLength };
+    const ingest = (await blobs.ingest(key)) ?? expect.fail();
+    await ingest.write([Buffer.alloc(1_000_000, 7)]);
+    await ingest[Symbol.asyncDispose]();
+    await using image = await pullImage(`${registry.host}/team/multi:1`, { blobs, env: {} });
+    const layer = image.layers[0] ?? expect.fail();
+    const path = await layer.open();
+    await layer.done;
+    expect((await readFile(path)).equals(base.bytes)).toBe(true);
+  });
+
   it('of no bytes need no request', async () => {
     const empty = { ...layerOf({}), bytes: Buffer.alloc(0), digest: blobOf(Buffer.alloc(0)).digest };
     await using fake = await startFakeRegistry({ images: [imageOf([empty])] });
@@ -333,30 +346,54 @@ describe('fetchArtifact', () => {
   });
 });
 
-describe('a full disk', () => {
-  it('stops the pull with the path and the bytes needed, and is freed of the part', async () => {
-    const code = await transpileSources(['test/support/pull-process.ts']);
-    try {
-      const mount = join(directory, 'small');
-      await mkdir(mount);
-      const pull = (options: string): string => {
-        const task = JSON.stringify({
-          reference: `${registry.directHost}/team/multi:1`,
-          store: join(mount, 'blobs'),
-        });
-        const script = join(code, 'test/support/pull-process.js');
-        const commands = `mount -t tmpfs -o ${options} none ${mount} && ${process.execPath} ${script} '${task}'; ls ${mount}/blobs/ingest`;
-        const child = spawnSync('unshare', ['--map-root-user', '--mount', 'sh', '-c', commands], {
-          encoding: 'utf8',
-        });
-        return child.stdout;
-      };
-      // Too small for the first look at it; and so small in inodes that it ends in the middle.
-      expect(pull('size=2m')).toMatch(/^{"error":"DISK_FULL"}\n(?:.*\.lock\n)*$/);
-      expect(pull('size=20m,nr_inodes=12')).toMatch(/^{"error":"DISK_FULL"}/);
-      expect(pull('size=20m')).toMatch(/^{"manifestDigest"/);
-    } finally {
-      await rm(code, { recursive: true, force: true });
-    }
+/** Runs pulls in processes of their own whose store lies on a file system of its own. */
+class SmallDisk {
+  readonly #mount = join(directory, 'small');
+  readonly #code: string;
+
+  constructor(code: string) {
+    this.#code = code;
+  }
+
+  /** A command line that pulls an image; the pull talks to the registry itself, since this process waits. */
+  pull(name: string): string {
+    const task: PullTask = { reference: `${registry.directHost}/${name}`, store: join(this.#mount, 'blobs') };
+    return `${process.execPath} ${join(this.#code, 'test/support/pull-process.js')} '${JSON.stringify(task)}'`;
+  }
+
+  /** What the commands print, run with a fresh file system that has these mount options. */
+  run(options: string, ...commands: string[]): string {
+    const all = [`mkdir -p ${this.#mount}`, `mount -t tmpfs -o ${options} none ${this.#mount}`, ...commands];
+    const script = all.join(' && ').replaceAll('$MOUNT', this.#mount);
+    const child = spawnSync('unshare', ['--map-root-user', '--mount', 'sh', '-c', script], {
+      encoding: 'utf8',
+    });
+    return child.stdout;
+  }
+}
+
+describe('a file system', () => {
+  let code: string;
+  beforeAll(async () => {
+    code = await transpileSources(['test/support/pull-process.ts']);
+  });
+  afterAll(() => rm(code, { recursive: true, force: true }));
+
+  it('that is full stops the pull, and is freed of what the pull has brought', () => {
+    const disk = new SmallDisk(code);
+    const pull = disk.pull('team/multi:1');
+    const list = 'ls $MOUNT/blobs/ingest';
+    expect(disk.run('size=2m', pull, list)).toMatch(/^{"error":"DISK_FULL"}\n(?:.*\.lock\n)*$/);
+    expect(disk.run('size=20m,nr_inodes=12', pull, list)).toMatch(/^{"error":"DISK_FULL"}/);
+    expect(disk.run('size=20m', pull)).toMatch(/^{"manifestDigest"/);
+  });
+
+  it('that can only be read serves what it holds and refuses the rest', () => {
+    const disk = new SmallDisk(code);
+    const known = disk.pull('team/multi:1');
+    const unknown = disk.pull('team/single:1');
+    const printed = disk.run('size=20m', known, 'mount -o remount,ro $MOUNT', known, unknown);
+    const digest = `{"manifestDigest":"${amd64.manifest.digest}"}`;
+    expect(printed.trim().split('\n')).toEqual([digest, digest, '{"error":"FILE_UNREADABLE"}']);
   });
 });

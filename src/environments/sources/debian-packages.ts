@@ -25,7 +25,6 @@ const BUILD_TIMEOUT_MS = 3_600_000;
 const LOOKUP_TIMEOUT_MS = 20_000;
 /** No file is newer than this; with it the same packages give the same bytes. 2025-01-01T00:00:00Z. */
 const SOURCE_DATE_EPOCH = '1735689600';
-const DEFAULT_MIRROR = /^https?:\/\/(?:deb|security)\.debian\.org\//;
 /** What Debian's own images set. */
 const IMAGE_CONFIG = {
   env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
@@ -82,16 +81,21 @@ async function runMmdebstrap(
 ): Promise<void> {
   const signal = request.signal === undefined ? {} : { signal: request.signal };
   // Asked for first, because the supervising shell would only say "not found".
-  await runTool('mmdebstrap', ['--version'], { installHint: INSTALL_HINT, ...signal });
-  const mirrors = await hostMirrors(source.suite);
+  const [mirrors, proxies] = await Promise.all([
+    hostMirrors(source.suite),
+    hostProxies(),
+    runTool('mmdebstrap', ['--version'], { installHint: INSTALL_HINT, ...signal }),
+  ]);
   const args = [
     '--variant=minbase',
     '--format=tar',
     ...(source.packages.length === 0 ? [] : [`--include=${source.packages.join(',')}`]),
     '--aptopt=Acquire::Languages "none"',
     '--aptopt=Acquire::Retries "2"',
+    // A tree that is thrown away after a power cut needs no sync for every file; the image does not keep the setting.
+    '--dpkgopt=force-unsafe-io',
     // The host's own name and resolver are no business of the image.
-    '--customize-hook=rm -f "$1"/etc/hostname "$1"/etc/resolv.conf',
+    '--customize-hook=rm -f "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
     source.suite,
     tarPath,
     ...mirrors,
@@ -101,7 +105,7 @@ async function runMmdebstrap(
     await runTool(command, commandArgs, {
       env: {
         ...process.env,
-        ...(await hostProxies()),
+        ...proxies,
         SOURCE_DATE_EPOCH,
         LC_ALL: 'C.UTF-8',
       },
@@ -162,7 +166,7 @@ function whatHappened(said: string): [problem: string, hint: string] {
   ];
 }
 
-/** The host's own mirrors of that suite as apt lines; none when it uses Debian's defaults or is no Debian host. */
+/** The host's own mirrors of that suite as apt lines; none when it is no Debian host of that suite. */
 async function hostMirrors(suite: string): Promise<string[]> {
   const format = '$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(COMPONENT)';
   try {
@@ -182,8 +186,7 @@ async function hostMirrors(suite: string): Promise<string[]> {
       hasBase ||= codename === suite;
       lines.add(`deb ${uri} ${codename} main`);
     }
-    const isDefault = [...lines].every((line) => DEFAULT_MIRROR.test(line.slice('deb '.length)));
-    return hasBase && !isDefault ? [...lines] : [];
+    return hasBase ? [...lines] : [];
   } catch {
     return [];
   }

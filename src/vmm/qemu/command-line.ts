@@ -12,7 +12,7 @@ export interface HostFacts {
 }
 
 /** How QEMU reaches one of its byte channels. */
-export type Endpoint =
+type Endpoint =
   /** A connected stream socket that QEMU inherits under this number. */
   | { readonly kind: 'descriptor'; readonly descriptor: number }
   /** A socket that QEMU makes in its working directory and listens on. */

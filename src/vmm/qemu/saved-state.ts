@@ -4,11 +4,11 @@
  *
  * Source: QEMU 7.2, docs/devel/migration.rst, qapi/migration.json (`x-ignore-shared`).
  */
-import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileError, HearthError } from '../../errors/index.js';
+import { SocketDirectory } from '../socket-directory.js';
 import type { QmpClient, QmpEvent } from './qmp.js';
 
 export interface SaveStateOptions {
@@ -107,34 +107,32 @@ async function migrationError(control: QmpClient, what: string): Promise<HearthE
 
 /** A socket in the VM's directory that takes one connection. */
 class StateReceiver implements AsyncDisposable {
-  readonly #directory: FileHandle;
+  readonly #directory: SocketDirectory;
   readonly #server: Server;
   readonly #path: string;
   readonly #connected: Promise<Socket>;
 
-  private constructor(directory: FileHandle, server: Server, path: string) {
+  private constructor(directory: SocketDirectory, server: Server, path: string) {
     this.#directory = directory;
     this.#server = server;
     this.#path = path;
     this.#connected = new Promise((resolve) => server.once('connection', resolve));
   }
 
-  static async listen(directory: string): Promise<StateReceiver> {
-    const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  static async listen(path: string): Promise<StateReceiver> {
+    const directory = await SocketDirectory.open(path);
     const server = createServer();
     server.maxConnections = 1;
-    // Through the descriptor the path is short, whatever the directory's; a socket's holds 107 bytes.
-    const shortPath = `/proc/self/fd/${handle.fd}/${SOCKET_NAME}`;
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen(shortPath, resolve);
+        server.listen(directory.address(SOCKET_NAME), resolve);
       });
     } catch (error) {
-      await handle.close();
+      await directory[Symbol.asyncDispose]();
       throw error;
     }
-    return new StateReceiver(handle, server, join(directory, SOCKET_NAME));
+    return new StateReceiver(directory, server, join(path, SOCKET_NAME));
   }
 
   async receive(file: FileHandle): Promise<void> {
@@ -145,6 +143,6 @@ class StateReceiver implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
     await rm(this.#path, { force: true });
-    await this.#directory.close();
+    await this.#directory[Symbol.asyncDispose]();
   }
 }

@@ -1,14 +1,18 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildRootfs } from '../../../src/rootfs/index.js';
 import { gzipLayer, type LayerSpec, makeImage } from '../../rootfs/support/image-builder.js';
 import { tar } from '../../rootfs/support/tar-builder.js';
 import { ATTRIBUTE_CASES } from './attribute-cases.js';
 import { CONTAINED_CASES, HOSTILE_CASES } from './hostile-cases.js';
+import { mergeableStack } from './layer-arbitrary.js';
 import { MERGE_CASES, REFUSAL_CASES } from './merge-cases.js';
+import { describeInode, describeModel, type ModelInode, mergeByModel } from './model.js';
 import { assertClean, type BackNode, linesOf, readMounted, readWithDebugfs } from './read-back.js';
+import { UMOCI_DIFFERS, unpackWithUmoci } from './umoci.js';
 
 const isRoot = process.getuid?.() === 0;
 let directory: string;
@@ -71,4 +75,46 @@ describe('layers → ext4', () => {
     const refused = build(layers(), () => undefined, limits);
     await expect(refused).rejects.toMatchObject({ code, ...(details === undefined ? {} : { details }) });
   });
+
+  it.each(MERGE_CASES)('umoci, unless stated: %s', (rule, layers, expected) => {
+    const nodes = unpackWithUmoci(layers.map((layer) => tar(...layer)));
+    const lines = nodes === undefined ? ['refused'] : linesOf(nodes);
+    if (rule in UMOCI_DIFFERS) expect(lines).not.toEqual(expected);
+    else expect(lines).toEqual(expected);
+  });
+
+  it.each(REFUSAL_CASES)('umoci, unless stated, refuses %s', (what, layers) => {
+    const isRefused = unpackWithUmoci(layers.map((layer) => tar(...layer))) === undefined;
+    expect(isRefused).toBe(!(what in UMOCI_DIFFERS));
+  });
+
+  it('agrees with the kernel and the model for random stacks of layers', { timeout: 3_600_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(mergeableStack, async (layers) => {
+        const expected = describeModel(mergeByModel(layers));
+        await build(
+          layers.map((layer) => gzipLayer(tar(...layer))),
+          (path) => {
+            expect(describeBack(isRoot ? readMounted(path) : readWithDebugfs(path))).toEqual(expected);
+          },
+        );
+      }),
+      { numRuns: Number(process.env.HEARTH_RANDOM_STACKS ?? 25) },
+    );
+  });
 });
+
+/** As `describeModel`, of what was read back. */
+function describeBack(nodes: readonly BackNode[]): string[] {
+  const numbers = new Map<number, number>();
+  return nodes.map((node) => {
+    if (!numbers.has(node.inode)) numbers.set(node.inode, numbers.size);
+    const { path, kind, mode, uid, gid, mtimeNs, body, target, device } = node;
+    const inode = { kind, mode, uid, gid, mtime: Number(mtimeNs / 1_000_000_000n), body, target, device };
+    return describeInode(
+      path,
+      inode as ModelInode,
+      kind === 'directory' ? 0 : (numbers.get(node.inode) ?? 0),
+    );
+  });
+}

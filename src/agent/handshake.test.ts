@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import { duplexPair, FakeGuest, readyFrame } from '../../test/support/fake-guest.js';
+import { decodeMessage, HELLO, PROTOCOL_GENERATION } from '../protocol/index.js';
+import { type AgentClient, type ConnectOptions, connectAgent } from './client.js';
+
+function greet(options: ConnectOptions = {}): { connecting: Promise<AgentClient>; guest: FakeGuest } {
+  const [host, other] = duplexPair();
+  const guest = new FakeGuest(other);
+  const connecting = connectAgent(host, { timeoutMs: 2000, ...options });
+  connecting.catch(() => {});
+  return { connecting, guest };
+}
+
+async function nonceOf(guest: FakeGuest): Promise<Uint8Array> {
+  return decodeMessage(HELLO, (await guest.next()).payload).nonce;
+}
+
+describe('connectAgent', () => {
+  it('tells what the guest says of itself, cleaned', async () => {
+    const { connecting, guest } = greet();
+    await guest.greet({ kernel: '6.1\u001b[31m\n', bootId: 'b', uptimeUs: 77, capabilities: 1 });
+    const client = await connecting;
+    expect(client.info).toEqual({
+      agentVersion: '0.1.0',
+      generation: PROTOCOL_GENERATION,
+      kernel: '6.1\\u{1b}[31m\\u{a}',
+      bootId: 'b',
+      uptimeUs: 77,
+      isGuest: true,
+      hasCgroups: false,
+    });
+    client.close();
+    expect(await client.closed).toMatchObject({ code: 'AGENT_DISCONNECTED' });
+  });
+
+  it('sends the wall clock, or none', async () => {
+    const { guest } = greet();
+    const { clockNs } = decodeMessage(HELLO, (await guest.next()).payload);
+    expect(Math.abs(Number(clockNs / 1_000_000n) - Date.now())).toBeLessThan(5000);
+    const other = greet({ setClock: false });
+    expect(decodeMessage(HELLO, (await other.guest.next()).payload).clockNs).toBe(0n);
+  });
+
+  it('finds READY behind what an earlier session left, in any pieces', async () => {
+    const { connecting, guest } = greet();
+    const nonce = await nonceOf(guest);
+    const stale = readyFrame(new Uint8Array(16));
+    const bytes = Buffer.concat([Buffer.alloc(5000, 0x68), stale, stale.subarray(0, 20), readyFrame(nonce)]);
+    for (let at = 0; at < bytes.byteLength; at += 7) {
+      guest.raw(bytes.subarray(at, at + 7));
+      if (at % 700 === 0) await sleep(0);
+    }
+    const client = await connecting;
+    const pinging = client.ping();
+    const ping = await guest.next();
+    guest.frame(ping.streamId, 0x03);
+    expect(await pinging).toBeGreaterThan(0);
+  });
+
+  it('takes up what follows READY in the same piece', async () => {
+    const { connecting, guest } = greet();
+    const nonce = await nonceOf(guest);
+    guest.raw(Buffer.concat([readyFrame(nonce), Buffer.from('00000000000000090310', 'hex')]));
+    const client = await connecting;
+    expect(await client.closed).toMatchObject({ code: 'AGENT_PROTOCOL_INVALID' });
+  });
+
+  it('says HELLO again, and takes as many READYs as it said HELLO', async () => {
+    vi.useFakeTimers();
+    try {
+      const { connecting, guest } = greet({ timeoutMs: 10_000 });
+      const nonce = await nonceOf(guest);
+      await vi.advanceTimersByTimeAsync(2500);
+      expect(guest.frames.map(({ type }) => type)).toEqual([HELLO.type, HELLO.type]);
+      guest.raw(Buffer.concat([readyFrame(nonce), readyFrame(nonce), readyFrame(nonce)]));
+      await vi.advanceTimersByTimeAsync(10);
+      const client = await connecting;
+      const pinging = client.ping();
+      await vi.advanceTimersByTimeAsync(10);
+      guest.frame(1, 0x03);
+      await vi.advanceTimersByTimeAsync(10);
+      await pinging;
+      guest.raw(readyFrame(nonce));
+      await vi.advanceTimersByTimeAsync(10);
+      expect(await client.closed).toMatchObject({ code: 'AGENT_PROTOCOL_INVALID' });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each([
+    ['silence', () => {}, 'AGENT_TIMEOUT'],
+    ['another nonce', (guest: FakeGuest) => guest.raw(readyFrame(new Uint8Array(16))), 'AGENT_TIMEOUT'],
+    ['an end', (guest: FakeGuest) => guest.channel.end(), 'AGENT_DISCONNECTED'],
+    ['a break', (guest: FakeGuest) => guest.channel.destroy(), 'AGENT_DISCONNECTED'],
+    ['garbage without end', (guest: FakeGuest) => flood(guest), 'AGENT_PROTOCOL_INVALID'],
+  ])('gives up on %s', async (_name, act, code) => {
+    const { connecting, guest } = greet({ timeoutMs: 1500 });
+    await guest.next();
+    act(guest);
+    await expect(connecting).rejects.toMatchObject({ code });
+    await sleep(5);
+    expect(guest.channel.destroyed).toBe(true);
+  });
+
+  function flood(guest: FakeGuest): void {
+    const more = (): void => {
+      if (!guest.channel.destroyed) guest.channel.write(Buffer.alloc(65_536, 0x8f), () => setImmediate(more));
+    };
+    more();
+  }
+
+  it.each([
+    ['another generation', { generation: PROTOCOL_GENERATION + 1 }, 'AGENT_GENERATION_UNSUPPORTED'],
+    ['no root file system', { bootError: 'mount /dev/vda: No such device' }, 'AGENT_BOOT_FAILED'],
+  ])('refuses a guest with %s', async (_name, changes, code) => {
+    const { connecting, guest } = greet();
+    await guest.greet(changes);
+    await expect(connecting).rejects.toMatchObject({ code });
+  });
+
+  it('refuses a READY that does not end', async () => {
+    const { connecting, guest } = greet();
+    const ready = Buffer.from(readyFrame(await nonceOf(guest)));
+    ready.writeUInt32BE(1024 * 1024, 0);
+    guest.raw(ready);
+    await expect(connecting).rejects.toMatchObject({ code: 'AGENT_PROTOCOL_INVALID' });
+  });
+
+  it('stops with the caller’s reason', async () => {
+    const reason = new Error('enough');
+    await expect(greet({ signal: AbortSignal.abort(reason) }).connecting).rejects.toBe(reason);
+    const controller = new AbortController();
+    const { connecting, guest } = greet({ signal: controller.signal });
+    await guest.next();
+    controller.abort(reason);
+    await expect(connecting).rejects.toBe(reason);
+  });
+});
