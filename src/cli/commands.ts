@@ -18,6 +18,86 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     ],
   },
   {
+    title: 'Sandboxes',
+    commands: [
+      {
+        name: 'create',
+        summary: 'Make a sandbox that is kept',
+        load: async () => (await import('./commands/create.js')).create,
+      },
+      {
+        name: 'start',
+        summary: 'Boot sandboxes',
+        load: async () => (await import('./commands/lifecycle.js')).start,
+      },
+      {
+        name: 'exec',
+        summary: 'Run a command in a sandbox',
+        load: async () => (await import('./commands/exec.js')).exec,
+      },
+      {
+        name: 'shell',
+        summary: 'Open a shell in a sandbox',
+        load: async () => (await import('./commands/exec.js')).shell,
+      },
+      {
+        name: 'ps',
+        summary: 'List sandboxes',
+        load: async () => (await import('./commands/sandbox-read.js')).ps,
+      },
+      {
+        name: 'logs',
+        summary: 'Show a console or kept output',
+        load: async () => (await import('./commands/sandbox-read.js')).logs,
+      },
+      {
+        name: 'stats',
+        summary: 'Show what sandboxes use',
+        load: async () => (await import('./commands/sandbox-read.js')).stats,
+      },
+      {
+        name: 'inspect',
+        summary: 'Show everything about a sandbox',
+        load: async () => (await import('./commands/sandbox-read.js')).inspect,
+      },
+      {
+        name: 'port',
+        summary: 'List published ports',
+        load: async () => (await import('./commands/sandbox-read.js')).port,
+      },
+      {
+        name: 'update',
+        summary: 'Change name, labels and limits',
+        load: async () => (await import('./commands/update.js')).update,
+      },
+      {
+        name: 'pause',
+        summary: 'Let processors stand still',
+        load: async () => (await import('./commands/lifecycle.js')).pause,
+      },
+      {
+        name: 'resume',
+        summary: 'Let paused sandboxes go on',
+        load: async () => (await import('./commands/lifecycle.js')).resume,
+      },
+      {
+        name: 'stop',
+        summary: 'Shut sandboxes down',
+        load: async () => (await import('./commands/lifecycle.js')).stop,
+      },
+      {
+        name: 'kill',
+        summary: 'End sandboxes at once',
+        load: async () => (await import('./commands/lifecycle.js')).kill,
+      },
+      {
+        name: 'rm',
+        summary: 'Remove sandboxes',
+        load: async () => (await import('./commands/lifecycle.js')).rm,
+      },
+    ],
+  },
+  {
     title: 'Environments',
     commands: [
       {
@@ -149,6 +229,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         name: 'doctor',
         summary: 'Check whether this machine is ready',
         load: async () => (await import('./commands/doctor.js')).doctor,
+      },
+      {
+        name: 'serve',
+        summary: 'Run the daemon in the foreground',
+        load: async () => (await import('./commands/serve.js')).serve,
       },
       {
         name: 'completion',

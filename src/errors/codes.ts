@@ -157,6 +157,27 @@ export const ERROR_CODES = {
   PORT_DENIED: 'denied',
   PORT_ADDRESS_UNAVAILABLE: 'usage',
 
+  // Sandboxes
+  SANDBOX_NOT_FOUND: 'notFound',
+  SANDBOX_EXISTS: 'conflict',
+  SANDBOX_AMBIGUOUS: 'usage',
+  SANDBOX_NOT_RUNNING: 'conflict',
+  SANDBOX_STATE_CONFLICT: 'conflict',
+  SANDBOX_RECORD_INVALID: 'integrity',
+  SANDBOX_STOPPED: 'unavailable',
+  EXEC_OUT_OF_MEMORY: 'limit',
+
+  // The daemon and its contract
+  OPERATION_UNKNOWN: 'notFound',
+  REQUEST_INVALID: 'usage',
+  REQUEST_TOO_LARGE: 'limit',
+  REQUESTS_TOO_MANY: 'limit',
+  DAEMON_UNREACHABLE: 'unavailable',
+  DAEMON_RUNNING: 'conflict',
+  DAEMON_INSECURE: 'denied',
+  DAEMON_VERSION_MISMATCH: 'unsupported',
+  DAEMON_PROTOCOL_INVALID: 'integrity',
+
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorKind>;
 

@@ -45,7 +45,7 @@ export interface Machine extends AsyncDisposable {
 }
 
 /** Less than this and Debian's kernel does not reach the agent. */
-const LEAST_MEMORY_MIB = 128;
+export const LEAST_MEMORY_MIB = 128;
 const DISK_FILE = 'disk';
 /** Long enough for a crowded machine under emulation; a VM that ends early is noticed at once. */
 const BOOT_TIMEOUT_MS = 120_000;

@@ -5,12 +5,22 @@ export {
   resolveAccelerator,
 } from './accelerator.js';
 export type { Accelerator, SavedState, Vm, VmDisk, VmDriver, VmExit, VmSpec } from './driver.js';
-export { vmExitedError } from './errors.js';
+export { exitError, vmExitedError } from './errors.js';
 export {
   AGENT_VSOCK_PORT,
   createFirecrackerDriver,
   type FirecrackerDriverOptions,
 } from './firecracker/driver.js';
 export { qemuIdentity } from './identity.js';
+export type { ProcessIdentity } from './process-identity.js';
+export {
+  adoptVm,
+  type DetachedVm,
+  type DetachedVmOptions,
+  findVmms,
+  type GuestEnd,
+  killVmm,
+  startDetachedVm,
+} from './qemu/detached.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
 export { type SeparateMemoryTarget, separateMemory } from './separate-memory.js';

@@ -1,0 +1,78 @@
+/** `hearth create`: a sandbox, kept until it is removed. */
+import type { Command } from '../command.js';
+import { withInterrupt } from '../interrupt.js';
+import { MACHINE_OPTIONS, machineWishes } from '../machine-options.js';
+import {
+  ENV_OPTIONS,
+  given,
+  LIFETIME_OPTIONS,
+  readLabels,
+  readLimit,
+  readVariables,
+} from '../sandbox-options.js';
+import { openService, sandboxPhase } from '../service.js';
+import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
+
+export const create: Command = {
+  name: 'create',
+  summary: 'Make a sandbox that is kept; it is pulled first when it is not installed',
+  usage: '[OPTIONS] IMAGE',
+  options: {
+    name: { type: 'string', value: 'NAME', help: 'Its name (default: one made from the image)' },
+    label: { type: 'string', short: 'l', multiple: true, value: 'KEY=VALUE', help: 'Set a label' },
+    start: { type: 'boolean', help: 'Start it, too' },
+    ...ENV_OPTIONS,
+    ...MACHINE_OPTIONS,
+    ...LIFETIME_OPTIONS,
+    publish: {
+      type: 'string',
+      short: 'p',
+      multiple: true,
+      value: '[[ADDR:]PORT:]PORT',
+      help: 'Carry connections to a port of this host (127.0.0.1) to one of the guest',
+    },
+    platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
+    offline: { type: 'boolean', help: 'Never touch the network' },
+    ...JSON_OPTION,
+    ...PROGRESS_OPTIONS,
+  },
+  positionals: { least: 1, most: 1 },
+  examples: [
+    'hearth create --start --name dev debian:12',
+    'hearth create --memory 1G --disk 8G --idle-timeout 30m --label team=web debian:12',
+  ],
+  async run(args, context) {
+    const progress = progressFor(args, context, 'none');
+    const [image = ''] = args.positionals;
+    const { cpus, memoryMib, diskBytes, accelerator } = await machineWishes(args, context);
+    const input = {
+      image,
+      cpus,
+      memoryMib,
+      accelerator,
+      ports: [...args.list('publish')],
+      labels: readLabels(args.list('label')),
+      env: await readVariables(args, context),
+      offline: args.flag('offline'),
+      ...given({
+        diskBytes,
+        name: args.text('name'),
+        workdir: args.text('workdir'),
+        user: args.text('user'),
+        platform: args.text('platform'),
+        ttlMs: readLimit(args, 'ttl') ?? undefined,
+        idleTimeoutMs: readLimit(args, 'idle-timeout') ?? undefined,
+      }),
+    };
+    const { sandbox } = await withInterrupt(async (signal) => {
+      const service = await openService(context, { signal });
+      const options = { signal, onProgress: sandboxPhase(progress, 'create') };
+      const created = await service.call('sandbox.create', input, options);
+      if (!args.flag('start')) return created;
+      return await service.call('sandbox.start', { sandbox: created.sandbox.id }, options);
+    }).finally(() => progress.finish());
+    if (args.flag('json')) printJson(context, { sandbox });
+    else context.stdout.write(`${sandbox.name}\n`);
+    return 0;
+  },
+};

@@ -1,0 +1,23 @@
+export {
+  isOperation,
+  isProcessOperation,
+  OPERATIONS,
+  type OperationInput,
+  type OperationName,
+  type OperationOutput,
+  PROCESS_OPERATIONS,
+  type ProcessInput,
+  type ProcessOperationName,
+} from './operations.js';
+export { parseInput } from './parse-input.js';
+export {
+  encodeProcessFrame,
+  jsonOfFrame,
+  MAX_DATA_BYTES,
+  PROCESS_FRAMES,
+  type ProcessFrame,
+  ProcessFrameDecoder,
+} from './process-wire.js';
+export { exitOutput, startedOutput } from './schemas.js';
+export { createLocalService, type Service, type ServiceCallOptions } from './service.js';
+export { errorFromJson, errorOfAnswer, errorToJson } from './wire-error.js';

@@ -1,0 +1,111 @@
+/**
+ * Every operation on sandboxes, once: what it is called, takes and gives. The daemon, its clients and the
+ * in-process service all read this table.
+ */
+import type { z } from 'zod';
+import * as schemas from './schemas.js';
+
+export interface Operation<I extends z.ZodType = z.ZodType, O extends z.ZodType = z.ZodType> {
+  /** One line for people. */
+  readonly doc: string;
+  readonly input: I;
+  readonly output: O;
+  /** Tells phases while it works, and ends when its caller goes away. */
+  readonly progress?: boolean;
+}
+
+function operation<I extends z.ZodType, O extends z.ZodType>(definition: Operation<I, O>): Operation<I, O> {
+  return definition;
+}
+
+export const OPERATIONS = {
+  'sandbox.create': operation({
+    doc: 'Make a sandbox from an environment or image; it does not run yet',
+    input: schemas.createInput,
+    output: schemas.oneSandbox,
+    progress: true,
+  }),
+  'sandbox.start': operation({
+    doc: 'Boot a sandbox; does nothing when it runs',
+    input: schemas.referenceInput,
+    output: schemas.oneSandbox,
+    progress: true,
+  }),
+  'sandbox.stop': operation({
+    doc: 'Shut a sandbox down; its disk stays',
+    input: schemas.stopInput,
+    output: schemas.oneSandbox,
+  }),
+  'sandbox.kill': operation({
+    doc: 'End the VM of a sandbox at once; its disk stays',
+    input: schemas.referenceInput,
+    output: schemas.oneSandbox,
+  }),
+  'sandbox.remove': operation({
+    doc: 'Remove a sandbox and its disk; with force also a running one',
+    input: schemas.removeInput,
+    output: schemas.removedOutput,
+  }),
+  'sandbox.list': operation({
+    doc: 'All sandboxes, oldest first',
+    input: schemas.nothing,
+    output: schemas.listOutput,
+  }),
+  'sandbox.inspect': operation({
+    doc: 'Everything about a sandbox and the commands in it',
+    input: schemas.referenceInput,
+    output: schemas.inspectOutput,
+  }),
+  'sandbox.update': operation({
+    doc: 'Change name, labels and limits of a sandbox',
+    input: schemas.updateInput,
+    output: schemas.oneSandbox,
+  }),
+  'sandbox.pause': operation({
+    doc: 'Let the processors of a sandbox stand still',
+    input: schemas.referenceInput,
+    output: schemas.oneSandbox,
+  }),
+  'sandbox.resume': operation({
+    doc: 'Let a paused sandbox go on',
+    input: schemas.referenceInput,
+    output: schemas.oneSandbox,
+  }),
+  'sandbox.stats': operation({
+    doc: 'What a sandbox uses of its host and of its own',
+    input: schemas.referenceInput,
+    output: schemas.statsOutput,
+  }),
+  'sandbox.logs': operation({
+    doc: 'The end of the console of a sandbox, or what came after a cursor',
+    input: schemas.logsInput,
+    output: schemas.logsOutput,
+  }),
+  'exec.kill': operation({
+    doc: 'Send a signal to the process group of a command',
+    input: schemas.execKillInput,
+    output: schemas.nothing,
+  }),
+} as const;
+
+/** Operations that are a conversation with a command of the guest rather than an answer. */
+export const PROCESS_OPERATIONS = {
+  'exec.start': {
+    doc: 'Run a command in a sandbox',
+    input: schemas.execInput,
+  },
+  'exec.attach': {
+    doc: 'Take up a detached command again, where its output was left',
+    input: schemas.attachInput,
+  },
+} as const;
+
+export type OperationName = keyof typeof OPERATIONS;
+export type ProcessOperationName = keyof typeof PROCESS_OPERATIONS;
+export type OperationInput<N extends OperationName> = z.input<(typeof OPERATIONS)[N]['input']>;
+export type OperationOutput<N extends OperationName> = z.output<(typeof OPERATIONS)[N]['output']>;
+export type ProcessInput<N extends ProcessOperationName> = z.input<(typeof PROCESS_OPERATIONS)[N]['input']>;
+
+export const isOperation = (name: string): name is OperationName => Object.hasOwn(OPERATIONS, name);
+export const isProcessOperation = (name: string): name is ProcessOperationName =>
+  Object.hasOwn(PROCESS_OPERATIONS, name);

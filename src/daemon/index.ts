@@ -1,0 +1,1 @@
+export { type RunDaemonOptions, runDaemon } from './run-daemon.js';

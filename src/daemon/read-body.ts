@@ -1,0 +1,32 @@
+import type { IncomingMessage } from 'node:http';
+import { HearthError } from '../errors/index.js';
+
+/** The JSON of a request. @throws {HearthError} `REQUEST_TOO_LARGE`, `REQUEST_INVALID`. */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
+    throw new HearthError('REQUEST_INVALID', 'the request is not of type application/json', {
+      hint: 'Send JSON with the header `content-type: application/json`.',
+    });
+  }
+  const chunks: Buffer[] = [];
+  let totalBytes = 0;
+  for await (const chunk of request) {
+    const bytes = chunk as Buffer;
+    totalBytes += bytes.byteLength;
+    if (totalBytes > maxBytes) {
+      throw new HearthError('REQUEST_TOO_LARGE', `the request has more than ${maxBytes} bytes`, {
+        hint: 'Send less; files go in by `exec` and its standard input.',
+        details: { maxBytes },
+      });
+    }
+    chunks.push(bytes);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch (error) {
+    throw new HearthError('REQUEST_INVALID', 'the request is not JSON', {
+      hint: 'Send one JSON object.',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * The operations over HTTP: `POST /v1/<operation>` with a JSON body. The answer is `{"result": …}` or
+ * `{"error": …}`, and with `accept: application/x-ndjson` lines of `{"progress": …}` before it. A command of a
+ * guest is an upgrade to the conversation of `contract/process-wire.ts`.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import {
+  errorToJson,
+  isOperation,
+  isProcessOperation,
+  OPERATIONS,
+  type Service,
+  type ServiceCallOptions,
+} from '../contract/index.js';
+import { ERROR_KINDS, HearthError, type HearthErrorJson } from '../errors/index.js';
+import type { Runtime } from '../sandboxes/index.js';
+import { PROCESS_PROTOCOL, VERSION_HEADER } from '../sdk/index.js';
+import { Metrics } from './metrics.js';
+import { serveProcess } from './process-session.js';
+import { readBody } from './read-body.js';
+
+export interface DaemonServerOptions {
+  readonly service: Service;
+  readonly runtime: Runtime;
+  readonly version: string;
+  /** Somebody asked the daemon to end. */
+  readonly onStop: (vms: 'keep' | 'stop') => void;
+  readonly limits?: Partial<DaemonLimits>;
+}
+
+export interface DaemonLimits {
+  readonly maxBodyBytes: number;
+  /** Requests and commands at once. */
+  readonly maxRequests: number;
+  /** For a client to send its request. */
+  readonly requestTimeoutMs: number;
+}
+
+export interface DaemonServer {
+  readonly http: Server;
+  /** Requests and commands under way. */
+  readonly activeCount: number;
+  /** When the last one ended, by `performance.now()`. */
+  readonly lastActiveAt: number;
+}
+
+const DEFAULT_LIMITS: DaemonLimits = {
+  maxBodyBytes: 4 * 1024 * 1024,
+  maxRequests: 512,
+  requestTimeoutMs: 30_000,
+};
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_CONNECTIONS = 1024;
+const PREFIX = '/v1/';
+
+export function createDaemonServer(options: DaemonServerOptions): DaemonServer {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const server = new OperationServer(options, limits);
+  const http = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requestTimeout: limits.requestTimeoutMs,
+    headersTimeout: limits.requestTimeoutMs,
+  });
+  http.maxConnections = MAX_CONNECTIONS;
+  http.on('request', (request, response) => void server.answer(request, response));
+  http.on('upgrade', (request, socket, head) => void server.upgrade(request, socket, head));
+  http.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+  });
+  return {
+    http,
+    get activeCount() {
+      return server.activeCount;
+    },
+    get lastActiveAt() {
+      return server.lastActiveAt;
+    },
+  };
+}
+
+class OperationServer {
+  readonly #options: DaemonServerOptions;
+  readonly #limits: DaemonLimits;
+  readonly #metrics = new Metrics();
+  #requests = 0;
+  #processes = 0;
+  lastActiveAt = performance.now();
+
+  constructor(options: DaemonServerOptions, limits: DaemonLimits) {
+    this.#options = options;
+    this.#limits = limits;
+  }
+
+  get activeCount(): number {
+    return this.#requests + this.#processes;
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => response.destroy());
+    response.setHeader(VERSION_HEADER, this.#options.version);
+    if (request.method === 'GET') {
+      this.#look(request.url ?? '', response);
+      return;
+    }
+    const name = operationOf(request);
+    this.#requests += 1;
+    const gone = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort(new Error('the client went away'));
+    });
+    try {
+      this.#assertRoom();
+      this.#assertVersion(request, name);
+      if (request.method !== 'POST') throw unknownOperation(`${request.method} ${name}`);
+      const result = await this.#carryOut(name, request, response, gone.signal);
+      this.#metrics.count(name, 'ok');
+      finish(response, 200, { result });
+      if (name === 'daemon.stop') this.#options.onStop(isKeep(result) ? 'keep' : 'stop');
+    } catch (error) {
+      const json = errorToJson(error);
+      this.#metrics.count(isOperation(name) ? name : 'unknown', json.code);
+      finish(response, ERROR_KINDS[json.kind].httpStatus, { error: json });
+      // What was not read of a request would be taken for the next one.
+      if (!request.complete) request.destroy();
+    } finally {
+      this.#requests -= 1;
+      this.lastActiveAt = performance.now();
+    }
+  }
+
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const name = operationOf(request);
+    socket.on('error', () => socket.destroy());
+    try {
+      this.#assertRoom();
+      this.#assertVersion(request, name);
+      if (request.headers.upgrade !== PROCESS_PROTOCOL || !isProcessOperation(name)) {
+        throw unknownOperation(name);
+      }
+    } catch (error) {
+      refuse(socket, errorToJson(error));
+      return;
+    }
+    this.#processes += 1;
+    try {
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${PROCESS_PROTOCOL}\r\n\r\n`,
+      );
+      if (head.byteLength > 0) socket.unshift(head);
+      await serveProcess(socket, {
+        inputTimeoutMs: this.#limits.requestTimeoutMs,
+        open: (input, signal) => this.#options.service.process(name, input as never, { signal }),
+      });
+      this.#metrics.count(name, 'ok');
+    } finally {
+      this.#processes -= 1;
+      this.lastActiveAt = performance.now();
+    }
+  }
+
+  async #carryOut(
+    name: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const input = await readBody(request, this.#limits.maxBodyBytes);
+    if (name === 'daemon.ping') return { version: this.#options.version };
+    if (name === 'daemon.stop') return { vms: isKeep(input) ? 'keep' : 'stop' };
+    if (!isOperation(name)) throw unknownOperation(name);
+    const tellsProgress = 'progress' in OPERATIONS[name];
+    const options: ServiceCallOptions = tellsProgress ? { signal } : {};
+    if (!tellsProgress || !/\bapplication\/x-ndjson\b/.test(request.headers.accept ?? '')) {
+      return await this.#options.service.call(name, input as never, options);
+    }
+    return await this.#options.service.call(name, input as never, {
+      ...options,
+      onProgress: (progress) => {
+        if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+        // A client that does not read may miss steps, never the result.
+        if (!response.writableNeedDrain) response.write(`${JSON.stringify({ progress })}\n`);
+      },
+    });
+  }
+
+  #look(url: string, response: ServerResponse): void {
+    const { runtime, version } = this.#options;
+    switch (url) {
+      case '/healthz':
+      case '/readyz':
+        finish(response, 200, { status: 'ok', version, sandboxes: runtime.list().length });
+        return;
+      case '/metrics':
+        response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
+        response.end(this.#metrics.text(runtime, this.#processes));
+        return;
+      default:
+        finish(response, 404, { error: unknownOperation(`GET ${url.slice(0, 64)}`).toJSON() });
+    }
+  }
+
+  #assertRoom(): void {
+    const { maxRequests } = this.#limits;
+    if (this.activeCount <= maxRequests) return;
+    throw new HearthError(
+      'REQUESTS_TOO_MANY',
+      `the daemon has ${maxRequests} requests to carry out already`,
+      {
+        hint: 'Wait for some of them to end, then try again.',
+        details: { maxRequests },
+      },
+    );
+  }
+
+  #assertVersion(request: IncomingMessage, name: string): void {
+    const { version, runtime } = this.#options;
+    const client = request.headers[VERSION_HEADER];
+    // A client that names no version is not one of ours, and has to see for itself.
+    if (client === undefined || client === version || name === 'daemon.stop') return;
+    throw new HearthError(
+      'DAEMON_VERSION_MISMATCH',
+      `the daemon is hearth ${version}, this is hearth ${String(client).slice(0, 32)}`,
+      {
+        hint: 'Type `hearth serve --stop --keep` when its commands have ended: the sandboxes run on.',
+        details: {
+          daemon: version,
+          client: String(client).slice(0, 32),
+          connections: Math.max(0, this.activeCount - 1),
+          sandboxes: runtime.activeCount,
+        },
+      },
+    );
+  }
+}
+
+function operationOf({ url = '' }: IncomingMessage): string {
+  return url.startsWith(PREFIX) ? url.slice(PREFIX.length, PREFIX.length + 64) : url.slice(0, 64);
+}
+
+function isKeep(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'vms' in value && value.vms === 'keep';
+}
+
+function unknownOperation(name: string): HearthError {
+  return new HearthError('OPERATION_UNKNOWN', `no operation ${JSON.stringify(name)}`, {
+    hint: 'Look at docs/sandboxes.md for the operations of the daemon.',
+    details: { operation: name },
+  });
+}
+
+function finish(response: ServerResponse, status: number, body: object): void {
+  if (response.destroyed) return;
+  const text = `${JSON.stringify(body)}\n`;
+  if (!response.headersSent) {
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+    });
+  }
+  response.end(text);
+}
+
+function refuse(socket: Duplex, error: HearthErrorJson): void {
+  const body = JSON.stringify({ error });
+  const { httpStatus } = ERROR_KINDS[error.kind];
+  socket.end(
+    `HTTP/1.1 ${httpStatus} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

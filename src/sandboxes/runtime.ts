@@ -1,0 +1,326 @@
+/**
+ * Everything that a user's sandboxes are asked for, in one process. The daemon holds one, or a program that
+ * wants no daemon; a lock sees to it that there is one at a time for a user's directories.
+ */
+import { join } from 'node:path';
+import process from 'node:process';
+import type { ExecRecord, GuestProcess } from '../agent/index.js';
+import { loadConfig } from '../config/index.js';
+import { type EnvironmentStore, openEnvironmentStore } from '../environments/index.js';
+import { HearthError } from '../errors/index.js';
+import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
+import type { ConsolePiece } from './console-reader.js';
+import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
+import { killOrphans } from './kill-orphans.js';
+import { parseSignal } from './parse-signal.js';
+import { Reaper } from './reaper.js';
+import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
+import type { SandboxExecSpec } from './sandbox-exec.js';
+import { assertLabels, assertSandboxName, findSandbox } from './sandbox-name.js';
+import { hasVm, type SandboxInfo, type SandboxRecord, sandboxInfo } from './sandbox-record.js';
+import { type SandboxStats, sandboxStats } from './sandbox-stats.js';
+import { SandboxStore, sandboxesDirectory, sandboxesUsing } from './sandbox-store.js';
+
+export interface RuntimeOptions {
+  readonly paths: HearthPaths;
+  /** The guest agent's binary. */
+  readonly agentPath: string;
+  /** Looked at by the environment store. Default `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface DamagedSandbox {
+  readonly id: string;
+  readonly error: HearthError;
+}
+
+export interface SandboxChanges {
+  readonly name?: string | undefined;
+  /** Merged into the labels; null removes one. */
+  readonly labels?: Readonly<Record<string, string | null>> | undefined;
+  /** null: no limit. */
+  readonly ttlMs?: number | null | undefined;
+  readonly idleTimeoutMs?: number | null | undefined;
+}
+
+/** Every `reference` is a name, an id, or the beginning of one id. */
+export interface Runtime {
+  create(spec: CreateSandboxSpec, options?: SandboxOperationOptions): Promise<SandboxInfo>;
+  start(reference: string, options?: SandboxOperationOptions): Promise<SandboxInfo>;
+  stop(reference: string, options?: StopOptions): Promise<SandboxInfo>;
+  kill(reference: string): Promise<SandboxInfo>;
+  /** @throws {HearthError} `SANDBOX_STATE_CONFLICT` when it runs and `force` is not given. */
+  remove(
+    reference: string,
+    options?: { readonly force?: boolean | undefined },
+  ): Promise<{ readonly id: string; readonly name: string }>;
+  pause(reference: string): Promise<SandboxInfo>;
+  resume(reference: string): Promise<SandboxInfo>;
+  update(reference: string, changes: SandboxChanges): Promise<SandboxInfo>;
+  /** Oldest first. */
+  list(): readonly SandboxInfo[];
+  /** Directories that are not understood; `remove` with force takes their ids. */
+  damaged(): readonly DamagedSandbox[];
+  inspect(
+    reference: string,
+  ): Promise<{ readonly sandbox: SandboxInfo; readonly execs: readonly ExecRecord[] }>;
+  exec(reference: string, spec: SandboxExecSpec, options?: ExecStreamOptions): Promise<GuestProcess>;
+  attach(
+    reference: string,
+    execId: number,
+    cursors: { readonly stdout: number; readonly stderr: number },
+    options?: ExecStreamOptions & { readonly stdin?: boolean },
+  ): Promise<GuestProcess>;
+  /** Signals the process group of a command. @throws {HearthError} `EXEC_UNKNOWN`, `USAGE_INVALID`. */
+  signalExec(reference: string, execId: number, signal: string): Promise<void>;
+  console(
+    reference: string,
+    options: { readonly maxBytes: number; readonly cursor?: string | undefined },
+  ): Promise<ConsolePiece>;
+  stats(reference: string): Promise<SandboxStats>;
+  /** How many have a VM, or are about to. */
+  readonly activeCount: number;
+  /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
+  close(vms: 'keep' | 'stop'): Promise<void>;
+}
+
+const LOCK_FILE = '.lock';
+const CLOSE_GRACE_MS = 5000;
+
+/**
+ * Opens the sandboxes: takes over every VM that runs, and removes what nobody owns.
+ *
+ * @throws {HearthError} `STORE_LOCKED` when another process has them.
+ */
+export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { paths, env = process.env } = options;
+  const { registry } = await loadConfig(paths);
+  const store = new SandboxStore(sandboxesDirectory(paths));
+  const lock = await acquireLock(join(store.root, LOCK_FILE), { timeoutMs: 0 });
+  try {
+    const environments = await openEnvironmentStore({
+      paths,
+      agentPath: options.agentPath,
+      isInUse: (directory) => sandboxesUsing(paths, directory),
+      env,
+      registry: { env, ...registry },
+    });
+    const stored = await store.list();
+    const sandboxes = stored.flatMap((entry) =>
+      entry.kind === 'record' ? [new Sandbox(store, entry.record)] : [],
+    );
+    const damaged = stored.flatMap((entry) => (entry.kind === 'damaged' ? [entry] : []));
+    await killOrphans(store, sandboxes);
+    await store.sweep();
+    await Promise.all(sandboxes.map((sandbox) => sandbox.adopt()));
+    return new LocalRuntime({ paths, store, environments, lock }, sandboxes, damaged);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly paths: HearthPaths;
+  readonly store: SandboxStore;
+  readonly environments: EnvironmentStore;
+  readonly lock: Lock;
+}
+
+class LocalRuntime implements Runtime {
+  readonly #parts: Parts;
+  readonly #sandboxes: Map<string, Sandbox>;
+  readonly #damaged: Map<string, DamagedSandbox>;
+  readonly #reaper: Reaper;
+
+  constructor(parts: Parts, sandboxes: readonly Sandbox[], damaged: readonly DamagedSandbox[]) {
+    this.#parts = parts;
+    this.#sandboxes = new Map(sandboxes.map((sandbox) => [sandbox.id, sandbox]));
+    this.#damaged = new Map(damaged.map((entry) => [entry.id, entry]));
+    this.#reaper = new Reaper(() => this.#sandboxes.values(), {
+      expired: async (sandbox) => void (await this.#remove(sandbox)),
+      idle: (sandbox) => sandbox.stop({ reason: 'idle' }),
+    });
+  }
+
+  get activeCount(): number {
+    return [...this.#sandboxes.values()].filter(({ record }) => hasVm(record.state)).length;
+  }
+
+  async create(spec: CreateSandboxSpec, options: SandboxOperationOptions = {}): Promise<SandboxInfo> {
+    const { paths, store, environments } = this.#parts;
+    const takenNames = (): ReadonlySet<string> =>
+      new Set([...this.#sandboxes.values()].flatMap(({ name, id }) => [name, id]));
+    const record = await createSandbox(spec, { paths, store, environments, takenNames }, options);
+    const sandbox = new Sandbox(store, record);
+    this.#sandboxes.set(record.id, sandbox);
+    return info(sandbox);
+  }
+
+  async start(reference: string, options: SandboxOperationOptions = {}): Promise<SandboxInfo> {
+    return await this.#change(reference, (sandbox) => sandbox.start(options));
+  }
+
+  async stop(reference: string, options: StopOptions = {}): Promise<SandboxInfo> {
+    return await this.#change(reference, (sandbox) => sandbox.stop(options));
+  }
+
+  async kill(reference: string): Promise<SandboxInfo> {
+    return await this.#change(reference, (sandbox) => sandbox.kill());
+  }
+
+  async pause(reference: string): Promise<SandboxInfo> {
+    return await this.#change(reference, (sandbox) => sandbox.pause());
+  }
+
+  async resume(reference: string): Promise<SandboxInfo> {
+    return await this.#change(reference, (sandbox) => sandbox.resume());
+  }
+
+  async remove(
+    reference: string,
+    { force = false }: { readonly force?: boolean | undefined } = {},
+  ): Promise<{ readonly id: string; readonly name: string }> {
+    const damaged = this.#damaged.get(reference);
+    if (damaged !== undefined) {
+      if (!force) throw damaged.error;
+      await this.#parts.store.remove(damaged.id);
+      this.#damaged.delete(damaged.id);
+      return { id: damaged.id, name: damaged.id };
+    }
+    const sandbox = this.#find(reference);
+    if (!force && hasVm(sandbox.record.state)) {
+      throw new HearthError(
+        'SANDBOX_STATE_CONFLICT',
+        `the sandbox ${sandbox.name} is ${sandbox.record.state}`,
+        {
+          hint: `Stop it first, or remove it as it is: hearth rm --force ${sandbox.name}`,
+          details: { id: sandbox.id, name: sandbox.name, state: sandbox.record.state },
+        },
+      );
+    }
+    return await this.#remove(sandbox);
+  }
+
+  async update(reference: string, changes: SandboxChanges): Promise<SandboxInfo> {
+    const sandbox = this.#find(reference);
+    const { name, labels, ttlMs, idleTimeoutMs } = changes;
+    if (name !== undefined && name !== sandbox.name) this.#assertFree(name);
+    const merged = mergeLabels(sandbox.record, labels ?? {});
+    await sandbox.change({
+      ...(name === undefined ? {} : { name }),
+      labels: merged,
+      ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    });
+    return info(sandbox);
+  }
+
+  list(): readonly SandboxInfo[] {
+    return [...this.#sandboxes.values()]
+      .map(info)
+      .sort((one, other) => one.createdAt.localeCompare(other.createdAt) || one.id.localeCompare(other.id));
+  }
+
+  damaged(): readonly DamagedSandbox[] {
+    return [...this.#damaged.values()];
+  }
+
+  async inspect(
+    reference: string,
+  ): Promise<{ readonly sandbox: SandboxInfo; readonly execs: readonly ExecRecord[] }> {
+    const sandbox = this.#find(reference);
+    // A guest that does not answer must not keep what the host knows.
+    const execs = await sandbox.execs().catch(() => []);
+    return { sandbox: info(sandbox), execs };
+  }
+
+  async exec(
+    reference: string,
+    spec: SandboxExecSpec,
+    options: ExecStreamOptions = {},
+  ): Promise<GuestProcess> {
+    return await this.#find(reference).exec(spec, options);
+  }
+
+  async attach(
+    reference: string,
+    execId: number,
+    cursors: { readonly stdout: number; readonly stderr: number },
+    options: ExecStreamOptions & { readonly stdin?: boolean } = {},
+  ): Promise<GuestProcess> {
+    return await this.#find(reference).attach(execId, cursors, options);
+  }
+
+  async signalExec(reference: string, execId: number, signal: string): Promise<void> {
+    const agent = await this.#find(reference).agent();
+    await agent.killExec(execId, parseSignal(signal), 'group');
+  }
+
+  async console(
+    reference: string,
+    options: { readonly maxBytes: number; readonly cursor?: string | undefined },
+  ): Promise<ConsolePiece> {
+    return await this.#find(reference).console(options);
+  }
+
+  async stats(reference: string): Promise<SandboxStats> {
+    return await sandboxStats(this.#find(reference));
+  }
+
+  async close(vms: 'keep' | 'stop'): Promise<void> {
+    this.#reaper.close();
+    const all = [...this.#sandboxes.values()];
+    if (vms === 'stop') {
+      await Promise.allSettled(
+        all.map((sandbox) => sandbox.stop({ graceMs: CLOSE_GRACE_MS, reason: 'shutdown' })),
+      );
+    }
+    await Promise.allSettled(all.map((sandbox) => sandbox.quiet()));
+    await Promise.allSettled(all.map((sandbox) => sandbox.release()));
+    await this.#parts.lock.release();
+  }
+
+  async #change(reference: string, body: (sandbox: Sandbox) => Promise<void>): Promise<SandboxInfo> {
+    const sandbox = this.#find(reference);
+    await body(sandbox);
+    return info(sandbox);
+  }
+
+  async #remove(sandbox: Sandbox): Promise<{ readonly id: string; readonly name: string }> {
+    await sandbox.kill();
+    await this.#parts.store.remove(sandbox.id);
+    this.#sandboxes.delete(sandbox.id);
+    return { id: sandbox.id, name: sandbox.name };
+  }
+
+  #find(reference: string): Sandbox {
+    return findSandbox(this.#sandboxes.values(), reference);
+  }
+
+  #assertFree(name: string): void {
+    assertSandboxName(name);
+    for (const sandbox of this.#sandboxes.values()) {
+      if (sandbox.name !== name && sandbox.id !== name) continue;
+      throw new HearthError('SANDBOX_EXISTS', `there is a sandbox ${name} already`, {
+        hint: 'Choose another name.',
+        details: { name },
+      });
+    }
+  }
+}
+
+function info({ record }: Sandbox): SandboxInfo {
+  return sandboxInfo(record);
+}
+
+function mergeLabels(
+  { labels }: SandboxRecord,
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const merged = Object.fromEntries(
+    Object.entries({ ...labels, ...changes }).filter((entry): entry is [string, string] => entry[1] !== null),
+  );
+  assertLabels(merged);
+  return merged;
+}

@@ -1,0 +1,115 @@
+/** What is written down of a sandbox, in `sandbox.json` of its directory: enough to take it over or clean it up. */
+import { z } from 'zod';
+import { ERROR_CODES, ERROR_KINDS, type ErrorCode, type ErrorKind } from '../errors/index.js';
+
+/**
+ * created: has a disk, never ran · starting, stopping: on the way · running · paused: its processors stand
+ * still · stopped: its disk is kept · failed: its VM ended unasked, or never came up; its disk is kept.
+ */
+export const SANDBOX_STATES = [
+  'created',
+  'starting',
+  'running',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+] as const;
+export type SandboxState = (typeof SANDBOX_STATES)[number];
+
+/** Who or what stopped it: a user's `stop` or `kill`, the guest itself, a limit, or the end of the host. */
+export const STOP_REASONS = ['stop', 'kill', 'guest', 'idle', 'shutdown', 'host'] as const;
+export type StopReason = (typeof STOP_REASONS)[number];
+
+const isCode = (value: unknown): value is ErrorCode => typeof value === 'string' && value in ERROR_CODES;
+const isKind = (value: unknown): value is ErrorKind => typeof value === 'string' && value in ERROR_KINDS;
+
+const failureSchema = z.object({
+  code: z.custom<ErrorCode>(isCode),
+  kind: z.custom<ErrorKind>(isKind),
+  message: z.string(),
+  hint: z.string().optional(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+export const sandboxRecordSchema = z.object({
+  schemaVersion: z.literal(1),
+  /** 12 hexadecimal digits. */
+  id: z.string().regex(/^[0-9a-f]{12}$/),
+  name: z.string(),
+  labels: z.record(z.string(), z.string()),
+  createdAt: z.string(),
+  startedAt: z.string().nullable(),
+  stoppedAt: z.string().nullable(),
+  state: z.enum(SANDBOX_STATES),
+  stopReason: z.enum(STOP_REASONS).nullable(),
+  failure: failureSchema.nullable(),
+  environment: z.object({
+    name: z.string(),
+    directory: z.string(),
+    kernelPath: z.string(),
+    initrdPath: z.string(),
+  }),
+  disk: z.object({
+    /** In the sandbox's directory. */
+    fileName: z.string().regex(/^[a-z0-9.]+$/),
+    format: z.enum(['raw', 'qcow2']),
+    sizeBytes: z.number().int().nonnegative(),
+    /** The guest has still to grow its file system to the disk. */
+    growPending: z.boolean(),
+  }),
+  cpus: z.number().int(),
+  memoryMib: z.number().int(),
+  accelerator: z.enum(['kvm', 'tcg']),
+  acceleratorReason: z.string(),
+  /** What commands get unless they say otherwise. */
+  defaults: z.object({
+    env: z.array(z.string()),
+    workdir: z.string(),
+    user: z.string(),
+  }),
+  /** From its creation to its removal, ms; null: no limit. */
+  ttlMs: z.number().int().nullable(),
+  /** Without a command to its stop, ms; null: no limit. */
+  idleTimeoutMs: z.number().int().nullable(),
+  ports: z.array(
+    z.object({
+      address: z.string(),
+      /** 0: any free one. */
+      hostPort: z.number().int().min(0).max(65_535),
+      guestPort: z.number().int().min(1).max(65_535),
+      /** The one that listens, or did the last time. */
+      published: z.number().int().nullable(),
+    }),
+  ),
+  vmm: z.object({ pid: z.number().int().positive(), startTime: z.string(), bootId: z.string() }).nullable(),
+});
+
+export type SandboxRecord = z.infer<typeof sandboxRecordSchema>;
+
+/** A sandbox as its users see it. */
+export interface SandboxInfo extends Omit<SandboxRecord, 'schemaVersion' | 'vmm' | 'environment' | 'disk'> {
+  /** Name of the environment it was made from. */
+  readonly environment: string;
+  readonly diskBytes: number;
+  readonly expiresAt: string | null;
+  /** Of the VMM on this host, while there is one. */
+  readonly pid: number | null;
+}
+
+export function sandboxInfo(record: SandboxRecord): SandboxInfo {
+  const { schemaVersion: _version, vmm, environment, disk, ...rest } = record;
+  return {
+    ...rest,
+    environment: environment.name,
+    diskBytes: disk.sizeBytes,
+    expiresAt:
+      record.ttlMs === null ? null : new Date(Date.parse(record.createdAt) + record.ttlMs).toISOString(),
+    pid: vmm?.pid ?? null,
+  };
+}
+
+/** States in which there is a VM. */
+export function hasVm(state: SandboxState): boolean {
+  return state === 'running' || state === 'paused' || state === 'starting' || state === 'stopping';
+}

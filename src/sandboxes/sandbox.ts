@@ -1,0 +1,350 @@
+/**
+ * One sandbox: its record, its VM while it runs, and every change of its state. Changes happen one after the
+ * other and are written down; commands run beside them.
+ */
+import type { AgentClient, ExecRecord, GuestProcess } from '../agent/index.js';
+import { HearthError } from '../errors/index.js';
+import { adoptVm, killVmm, type ProcessIdentity } from '../vmm/index.js';
+import { bootSandbox, finishBoot } from './boot-sandbox.js';
+import { type ConsolePiece, readConsole } from './console-reader.js';
+import type { SandboxOperationOptions } from './create-sandbox.js';
+import { notRunning, stateConflict, stoppedError, vmLostError } from './sandbox-errors.js';
+import { execSpecOf, explained, type SandboxExecSpec } from './sandbox-exec.js';
+import { SandboxPorts } from './sandbox-ports.js';
+import { hasVm, type SandboxRecord, type StopReason } from './sandbox-record.js';
+import type { SandboxStore } from './sandbox-store.js';
+import { SandboxVm, type SandboxVmExit } from './sandbox-vm.js';
+
+export interface StopOptions {
+  /** How long the guest's processes have to end after SIGTERM; default 10 s. */
+  readonly graceMs?: number | undefined;
+  readonly reason?: StopReason;
+}
+
+export interface ExecStreamOptions {
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_GRACE_MS = 10_000;
+/** For the guest to write everything back, after its processes have ended. */
+const SHUTDOWN_SLACK_MS = 10_000;
+const PAUSED_CALL_TIMEOUT_MS = 5000;
+
+export class Sandbox {
+  readonly #store: SandboxStore;
+  #record: SandboxRecord;
+  #vm: SandboxVm | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  /** Why it is about to end, once that is decided. */
+  #ending: StopReason | undefined;
+  #starting: AbortController | undefined;
+  #settled: Promise<void> = Promise.resolve();
+  readonly #ports: SandboxPorts;
+  #activeExecs = 0;
+  #lastActiveAt = performance.now();
+
+  constructor(store: SandboxStore, record: SandboxRecord) {
+    this.#store = store;
+    this.#record = record;
+    this.#ports = new SandboxPorts(async (port, signal) => {
+      const agent = await this.agent({ signal });
+      this.#touch();
+      return await agent.connect({ port }, { signal });
+    });
+  }
+
+  get record(): SandboxRecord {
+    return this.#record;
+  }
+  get id(): string {
+    return this.#record.id;
+  }
+  get name(): string {
+    return this.#record.name;
+  }
+  get directory(): string {
+    return this.#store.directory(this.id);
+  }
+
+  /**
+   * Boots it. Does nothing when it runs.
+   *
+   * @throws {HearthError} what booting throws; the state is `failed` then. `SANDBOX_STATE_CONFLICT` when paused.
+   */
+  start({ signal, onProgress }: SandboxOperationOptions = {}): Promise<void> {
+    return this.#serial(async () => {
+      if (this.#record.state === 'running') return;
+      if (this.#record.state === 'paused') throw stateConflict(this.#record, 'start', 'resume');
+      const environment = this.#record.environment.name;
+      this.#ending = undefined;
+      this.#starting = new AbortController();
+      const signals = [this.#starting.signal, ...(signal === undefined ? [] : [signal])];
+      await this.#update({ state: 'starting', failure: null, stopReason: null });
+      try {
+        await this.#update({ ports: await this.#ports.open(this.#record.ports) });
+        await bootSandbox(this.#record, {
+          directory: this.directory,
+          signal: AbortSignal.any(signals),
+          onPhase: (phase) => onProgress?.({ phase, environment }),
+          onVmm: (vm) => this.#hold(vm, vm.vm.identity),
+        });
+        await this.#running();
+      } catch (error) {
+        await this.#settled;
+        await this.#ports.close();
+        await this.#startFailed(error);
+        throw error;
+      } finally {
+        this.#starting = undefined;
+      }
+    });
+  }
+
+  /** Asks the guest to end, then ends it. Does nothing when there is no VM. */
+  stop({ graceMs = DEFAULT_GRACE_MS, reason = 'stop' }: StopOptions = {}): Promise<void> {
+    return this.#serial(async () => {
+      const vm = this.#vm;
+      if (vm === undefined) return;
+      const wasPaused = this.#record.state === 'paused';
+      this.#ending = reason;
+      await this.#update({ state: 'stopping' });
+      try {
+        if (wasPaused) await vm.vm.resume();
+        const agent = await vm.agent({ timeoutMs: PAUSED_CALL_TIMEOUT_MS });
+        await agent.shutdown({ graceMs, timeoutMs: graceMs + SHUTDOWN_SLACK_MS });
+      } catch {
+        // A guest that does not answer, or has ended meanwhile, gets what follows.
+      }
+      await vm.vm.kill();
+      await this.#settled;
+    });
+  }
+
+  /** Ends the VM at once, also one that is being started or stopped. */
+  async kill(): Promise<void> {
+    this.#ending ??= 'kill';
+    this.#starting?.abort(stoppedError(this.#record));
+    await this.#vm?.vm.kill();
+    await this.#serial(async () => {
+      this.#ending ??= 'kill';
+      await this.#vm?.vm.kill();
+      await this.#settled;
+    });
+  }
+
+  pause(): Promise<void> {
+    return this.#serial(async () => {
+      if (this.#record.state === 'paused') return;
+      await this.#runningVm().vm.pause();
+      await this.#update({ state: 'paused' });
+    });
+  }
+
+  /** Goes on after `pause`, with the right time. */
+  resume(): Promise<void> {
+    return this.#serial(async () => {
+      if (this.#record.state === 'running') return;
+      if (this.#record.state !== 'paused' || this.#vm === undefined) {
+        throw stateConflict(this.#record, 'resume', 'start');
+      }
+      await this.#vm.vm.resume();
+      await this.#update({ state: 'running' });
+      this.#touch();
+      const agent = await this.#vm.agent();
+      await agent.setClock();
+    });
+  }
+
+  /** Changes what is given of these fields. */
+  change(fields: Partial<Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs'>>): Promise<void> {
+    return this.#serial(() => this.#update(fields));
+  }
+
+  /**
+   * Starts a command.
+   *
+   * @throws {HearthError} `SANDBOX_NOT_RUNNING`, `USAGE_INVALID`, and those of `SandboxVm.agent`. The rest is
+   *   told by the process.
+   */
+  async exec(spec: SandboxExecSpec, options: ExecStreamOptions = {}): Promise<GuestProcess> {
+    const vm = this.#runningVm();
+    const execSpec = execSpecOf(this.#record, spec);
+    const agent = await vm.agent(options);
+    return this.#follow(vm, agent.exec(execSpec, options));
+  }
+
+  /** Takes up a detached command where the cursors say, or at the oldest byte that is still kept. */
+  async attach(
+    execId: number,
+    cursors: { readonly stdout: number; readonly stderr: number },
+    options: ExecStreamOptions & { readonly stdin?: boolean } = {},
+  ): Promise<GuestProcess> {
+    const vm = this.#runningVm();
+    const agent = await vm.agent(options.signal === undefined ? {} : { signal: options.signal });
+    return this.#follow(vm, agent.attach(execId, cursors, options));
+  }
+
+  /** The agent of the running guest. @throws {HearthError} `SANDBOX_NOT_RUNNING`, `VM_EXITED`, `AGENT_…`. */
+  async agent(options: ExecStreamOptions = {}): Promise<AgentClient> {
+    return await this.#runningVm().agent(options);
+  }
+
+  async execs(): Promise<ExecRecord[]> {
+    return this.#record.state === 'running' ? await (await this.agent()).listExecs() : [];
+  }
+
+  async console(options: {
+    readonly maxBytes: number;
+    readonly cursor?: string | undefined;
+  }): Promise<ConsolePiece> {
+    return await readConsole(this.directory, options);
+  }
+
+  /** Ms for which nothing has run in it; 0 while something does or it does not run. */
+  async idleMs(limitMs: number): Promise<number> {
+    if (this.#record.state !== 'running' || this.#activeExecs > 0) return 0;
+    const idleMs = performance.now() - this.#lastActiveAt;
+    if (idleMs < limitMs) return idleMs;
+    // A detached command counts too; the guest is asked only when it would matter.
+    const execs = await this.execs().catch(() => []);
+    if (!execs.some(({ running }) => running)) return idleMs;
+    this.#touch();
+    return 0;
+  }
+
+  /** Takes over the VM that the record speaks of, or settles that it is gone. */
+  async adopt(): Promise<void> {
+    const { state, vmm } = this.#record;
+    if (!hasVm(state)) return;
+    if (vmm === null) {
+      await this.#startFailed(vmLostError(this.#record));
+      return;
+    }
+    const vm = await adoptVm(vmm, this.directory).catch(async () => {
+      // It is there and does not answer: nobody could ever use it again.
+      await killVmm(vmm, this.directory);
+      return undefined;
+    });
+    if (vm === undefined) {
+      await this.#lost(vmm);
+      return;
+    }
+    const adopted = new SandboxVm(vm);
+    await this.#hold(adopted, vmm);
+    await this.#publishAgain();
+    if (state === 'stopping') void this.stop({ reason: this.#record.stopReason ?? 'stop' }).catch(() => {});
+    else if (state === 'starting') void this.#serial(() => this.#finishStart(adopted)).catch(() => {});
+    else await this.#update({ state: (await vm.isPaused()) ? 'paused' : 'running' });
+  }
+
+  /** Lets go of the VM, which runs on. */
+  async release(): Promise<void> {
+    await this.#ports.close();
+    await this.#vm?.release();
+  }
+
+  /** Resolves when no change of state is under way. */
+  async quiet(): Promise<void> {
+    await this.#queue;
+  }
+
+  async #finishStart(vm: SandboxVm): Promise<void> {
+    try {
+      await finishBoot(vm, this.#record);
+      await this.#running();
+    } catch (error) {
+      await vm.vm.kill();
+      await this.#settled;
+      await this.#startFailed(error);
+    }
+  }
+
+  /** A port that another program has taken meanwhile must not keep the VM from its owner. */
+  async #publishAgain(): Promise<void> {
+    const { ports } = this.#record;
+    const open = await this.#ports.open(ports, true).catch(() => undefined);
+    await this.#update({ ports: open ?? ports.map((port) => ({ ...port, published: null })) });
+  }
+
+  async #running(): Promise<void> {
+    const disk = { ...this.#record.disk, growPending: false };
+    this.#touch();
+    await this.#update({ state: 'running', startedAt: new Date().toISOString(), disk });
+  }
+
+  async #startFailed(error: unknown): Promise<void> {
+    const failure = HearthError.is(error) ? error : stoppedError(this.#record);
+    const stoppedAt = new Date().toISOString();
+    const ended = this.#ending !== undefined || !HearthError.is(error);
+    await this.#update(
+      ended
+        ? { state: 'stopped', stopReason: this.#ending ?? 'kill', stoppedAt, vmm: null }
+        : { state: 'failed', failure: failure.toJSON(), stoppedAt, vmm: null },
+    );
+  }
+
+  async #lost(vmm: ProcessIdentity): Promise<void> {
+    const error = vmLostError(this.#record, vmm);
+    const stoppedAt = new Date().toISOString();
+    await this.#update({ state: 'failed', failure: error.toJSON(), stoppedAt, vmm: null });
+  }
+
+  async #hold(vm: SandboxVm, identity: ProcessIdentity): Promise<void> {
+    this.#vm = vm;
+    this.#settled = vm.vm.exited.then((exit) => this.#ended(vm, exit));
+    await this.#update({ vmm: identity });
+  }
+
+  async #ended(vm: SandboxVm, exit: SandboxVmExit): Promise<void> {
+    this.#vm = undefined;
+    await this.#ports.close();
+    // A start that fails says why by itself.
+    if (this.#record.state === 'starting') return;
+    const stoppedAt = new Date().toISOString();
+    const byGuest = exit.guestEnd === 'shutdown' || exit.guestEnd === 'reset';
+    const stopReason = this.#ending ?? (byGuest ? 'guest' : undefined);
+    this.#ending = undefined;
+    await this.#update(
+      stopReason === undefined
+        ? { state: 'failed', failure: vm.exitError(exit).toJSON(), stoppedAt, vmm: null }
+        : { state: 'stopped', stopReason, stoppedAt, vmm: null },
+    ).catch(() => {
+      // The record on disk says it runs; whoever reads it next looks at the process.
+    });
+  }
+
+  #follow(vm: SandboxVm, guest: GuestProcess): GuestProcess {
+    this.#activeExecs += 1;
+    const process = explained(guest, async (error) => {
+      const reason = await vm.explain(error);
+      return reason !== error && this.#record.stopReason !== null ? stoppedError(this.#record) : reason;
+    });
+    const over = (): void => {
+      this.#activeExecs -= 1;
+      this.#touch();
+    };
+    process.exited.then(over, over);
+    return process;
+  }
+
+  #touch(): void {
+    this.#lastActiveAt = performance.now();
+  }
+
+  #runningVm(): SandboxVm {
+    if (this.#record.state !== 'running' || this.#vm === undefined) throw notRunning(this.#record);
+    return this.#vm;
+  }
+
+  /** Memory first: what is true is true even when it cannot be written down. */
+  async #update(fields: Partial<SandboxRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...fields };
+    await this.#store.write(this.#record);
+  }
+
+  async #serial<T>(body: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(body, body);
+    this.#queue = turn.catch(() => {});
+    return await turn;
+  }
+}
