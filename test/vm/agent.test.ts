@@ -5,7 +5,8 @@ import { truncate } from 'node:fs/promises';
 import { buffer, text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AgentVm, bootAgentVm, buildAgents, collect, execute, until } from '../support/agent.js';
+import { buildAgents, collect, execute, until } from '../support/agent.js';
+import { type AgentVm, bootAgentVm } from '../support/agent-vm.js';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
