@@ -124,7 +124,12 @@ describe('bundled profile', () => {
     const { url } = putArchive(bench, 'environment.tgz', BOOT_FILES);
     const missing = { type: 'profile', profile: 'missing-profile' };
     const store = await bench.open({ catalog: catalogOf([missing, { type: 'archive', url }]) });
-    expect(await store.ensureInstalled('debian:12')).toMatchObject({ installed: true, source: url });
+    const progress = recorder();
+    expect(await store.ensureInstalled('debian:12', progress)).toMatchObject({
+      installed: true,
+      source: url,
+    });
+    expect(progress.events.filter(({ message }) => message?.startsWith('passed over'))).toEqual([]);
     const only = await openBench().open({ catalog: catalogOf([missing]) });
     await expect(only.pull('debian:12')).rejects.toMatchObject({ code: 'ENVIRONMENT_SOURCE_UNAVAILABLE' });
   });
@@ -264,7 +269,7 @@ describe('prune', () => {
     mkdirSync(join(platform, '.partial-abc'));
     mkdirSync(join(platform, 'missing-1.0.0'));
     putOldManifest(join(platform, 'invalid-1.0.0'), { name: 1, version: 2 });
-    putOldManifest(join(platform, 'unknown-1.0.0'), { name: 'unknown:1' });
+    putOldManifest(join(platform, 'unknown_1-1.0.0'), { name: 'unknown:1' });
     putOldManifest(join(platform, 'debian_12-0.9.0'), { version: '0.9.0' });
     return { bench, platform };
   }
@@ -280,7 +285,7 @@ describe('prune', () => {
       '.partial-abc': 'partial',
       'missing-1.0.0': 'no-manifest',
       'invalid-1.0.0': 'invalid-manifest',
-      'unknown-1.0.0': 'not-in-catalog',
+      'unknown_1-1.0.0': 'not-in-catalog',
       'debian_12-0.9.0': 'other-version',
     });
     expect(result.freedBytes).toBeGreaterThan(0);
