@@ -10,7 +10,8 @@ export interface SeparateMemoryTarget {
 
 /**
  * Loads the state into a VM that never runs, with its memory in a file, and saves that VM again. The VM that
- * the state came from is not needed for it and may run on.
+ * the state came from is not needed for it and may run on. Its channel must have been open when it was saved:
+ * a guest that was told of the end of its channel waits for news that a VM that never runs cannot bring.
  *
  * @param spec As for resuming from `spec.resumeFrom`, whose state carries the memory; `directory` is a fresh
  *   one for the VM in between.
@@ -30,7 +31,5 @@ export async function separateMemory(
     },
     options,
   );
-  // This VM never runs, so its guest never learns that this channel is open. Saved as closed, the next VM tells it.
-  vm.channel.destroy();
   await vm.save(target.statePath, options);
 }

@@ -1,7 +1,7 @@
 /** The QEMU driver with real guests. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, readlink, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, readlink, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -220,11 +220,12 @@ describe('a saved VM', () => {
     const target = { statePath: join(lab.directory, 'state-3'), memoryPath: join(lab.directory, 'memory-3') };
     await using source = await resume();
     await source.shell('echo source >/tmp/file; sync');
-    source.agent.close();
     await source.vm.save(carrying);
-    // The source's disk is complete and stands still: copies go on from it, not from the template's.
-    const sourceDisk = lastDisk?.path ?? '';
-    const overlays = [await lab.overlay(sourceDisk, 'qcow2'), await lab.overlay(sourceDisk, 'qcow2')];
+    // Its disk is complete and stands still for this moment; a copy of it belongs to this state.
+    const disk = join(lab.directory, 'disk-3.qcow2');
+    await copyFile(lastDisk?.path ?? '', disk);
+    await source.vm.resume();
+    const overlays = [await lab.overlay(disk, 'qcow2'), await lab.overlay(disk, 'qcow2')];
     const spec = await lab.spec({ disks: overlays.slice(0, 1), resumeFrom: { statePath: carrying } });
     await separateMemory(createQemuDriver(), { ...spec, resumeFrom: { statePath: carrying } }, target);
     expect((await stat(target.statePath)).size).toBeLessThan(2 * 1024 * 1024);
@@ -235,6 +236,7 @@ describe('a saved VM', () => {
       resumeFrom: { statePath: target.statePath },
     });
     expect(await child.shell('cat /tmp/file')).toBe('source');
+    expect(await source.shell('cat /tmp/file')).toBe('source');
   });
 
   it('is refused when its state is damaged or missing, with no process left', async () => {
