@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { VmSpec } from '../driver.js';
-import { kernelCommandLine, qemuArguments } from './command-line.js';
+import { type Endpoints, kernelCommandLine, qemuArguments } from './command-line.js';
 
 const spec: VmSpec = {
   directory: '/vm',
@@ -12,18 +12,22 @@ const spec: VmSpec = {
   disks: [],
   accelerator: 'tcg',
 };
-const channels = { control: 3, agent: 4, console: 5 };
+const endpoints: Endpoints = {
+  control: { kind: 'descriptor', descriptor: 3 },
+  agent: { kind: 'descriptor', descriptor: 4 },
+  console: { kind: 'listen', fileName: 'console.sock' },
+};
 const host = { tscKhz: 2_600_000 };
 
 /** The values given for one option, in order. */
 function valuesOf(option: string, changes: Partial<VmSpec> = {}): string[] {
-  const args = qemuArguments({ ...spec, ...changes }, channels, host);
+  const args = qemuArguments({ ...spec, ...changes }, endpoints, host);
   return args.flatMap((arg, index) => (arg === option ? [args[index + 1] ?? ''] : []));
 }
 
 describe('qemuArguments', () => {
   it('takes nothing that it does not name, and no right that it does not need', () => {
-    const args = qemuArguments(spec, channels, host);
+    const args = qemuArguments(spec, endpoints, host);
     for (const option of ['-nodefaults', '-no-user-config', '-no-reboot']) expect(args).toContain(option);
     expect(valuesOf('-sandbox')).toEqual([
       'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
@@ -32,10 +36,10 @@ describe('qemuArguments', () => {
     expect(valuesOf('-netdev')).toEqual([]);
   });
 
-  it('reaches its channels through the sockets that it inherits', () => {
+  it('reaches its channels through descriptors or sockets in its directory', () => {
     expect(valuesOf('-chardev')).toEqual([
       'socket,id=control,fd=3',
-      'socket,id=console,fd=5',
+      'socket,id=console,path=console.sock,server=on,wait=off',
       'socket,id=agent,fd=4',
     ]);
   });
@@ -90,7 +94,7 @@ describe('qemuArguments', () => {
     expect(valuesOf('-incoming')).toEqual([]);
     expect(valuesOf('-incoming', { resumeFrom: { statePath: '/s' } })).toEqual(['defer']);
     const { initrdPath, ...bare } = spec;
-    expect(qemuArguments(bare, channels, host)).not.toContain('-initrd');
+    expect(qemuArguments(bare, endpoints, host)).not.toContain('-initrd');
   });
 });
 

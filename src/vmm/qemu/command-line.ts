@@ -11,11 +11,17 @@ export interface HostFacts {
   readonly tscKhz: number | undefined;
 }
 
-/** The connected stream sockets that QEMU inherits, by their numbers there. */
-export interface Channels {
-  readonly control: number;
-  readonly agent: number;
-  readonly console: number;
+/** How QEMU reaches one of its byte channels. */
+type Endpoint =
+  /** A connected stream socket that QEMU inherits under this number. */
+  | { readonly kind: 'descriptor'; readonly descriptor: number }
+  /** A socket that QEMU makes in its working directory and listens on. */
+  | { readonly kind: 'listen'; readonly fileName: string };
+
+export interface Endpoints {
+  readonly control: Endpoint;
+  readonly agent: Endpoint;
+  readonly console: Endpoint;
 }
 
 /** The name of the agent's port, as the guest sees it in /sys/class/virtio-ports. */
@@ -45,7 +51,7 @@ const ISOLATION = [
  * The machine is QEMU's microvm with ACPI: no PCI bus to search, no firmware tables to interpret, and still an
  * I/O APIC and all CPUs.
  */
-export function qemuArguments(spec: VmSpec, channels: Channels, host: HostFacts): string[] {
+export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFacts): string[] {
   return [
     ...ISOLATION,
     ...memory(spec),
@@ -55,9 +61,9 @@ export function qemuArguments(spec: VmSpec, channels: Channels, host: HostFacts)
     ...(spec.resumeFrom === undefined ? [] : ['-incoming', 'defer']),
     ...['-kernel', spec.kernelPath, ...(spec.initrdPath === undefined ? [] : ['-initrd', spec.initrdPath])],
     ...['-append', kernelCommandLine(spec, host)],
-    ...['-chardev', `socket,id=control,fd=${channels.control}`, '-mon', 'chardev=control,mode=control'],
-    ...['-chardev', `socket,id=console,fd=${channels.console}`, '-serial', 'chardev:console'],
-    ...['-chardev', `socket,id=agent,fd=${channels.agent}`],
+    ...['-chardev', chardev('control', endpoints.control), '-mon', 'chardev=control,mode=control'],
+    ...['-chardev', chardev('console', endpoints.console), '-serial', 'chardev:console'],
+    ...['-chardev', chardev('agent', endpoints.agent)],
     ...device({ driver: 'virtio-serial-device', max_ports: 2 }),
     ...device({ driver: 'virtserialport', chardev: 'agent', name: AGENT_PORT_NAME }),
     ...['-object', 'rng-random,id=entropy,filename=/dev/urandom'],
@@ -98,6 +104,12 @@ export function kernelCommandLine(spec: VmSpec, host: HostFacts): string {
  */
 function emulatedCpuWords({ tscKhz }: HostFacts): string[] {
   return ['mitigations=off', 'tsc=reliable', ...(tscKhz === undefined ? [] : [`tsc_early_khz=${tscKhz}`])];
+}
+
+function chardev(id: string, endpoint: Endpoint): string {
+  return endpoint.kind === 'descriptor'
+    ? `socket,id=${id},fd=${endpoint.descriptor}`
+    : `socket,id=${id},path=${endpoint.fileName},server=on,wait=off`;
 }
 
 /**

@@ -27,7 +27,11 @@ const TERM_GRACE_MS = 2000;
 const CONSOLE_FILE = 'console.log';
 const SHOWN_CONSOLE_BYTES = 2048;
 /** The sockets in the order of their descriptors, then the saved state, if any. */
-const CHANNELS = { control: 3, agent: 4, console: 5 };
+const ENDPOINTS = {
+  control: { kind: 'descriptor', descriptor: 3 },
+  agent: { kind: 'descriptor', descriptor: 4 },
+  console: { kind: 'descriptor', descriptor: 5 },
+} as const;
 const STATE_FD = 6;
 
 export function createQemuDriver(options: QemuDriverOptions = {}): VmDriver {
@@ -45,7 +49,7 @@ async function startVm(binary: string, spec: VmSpec, signal: AbortSignal | undef
   const command = await locate(binary);
   const state = spec.resumeFrom === undefined ? undefined : await openState(spec.resumeFrom.statePath);
   try {
-    const args = qemuArguments(spec, CHANNELS, { tscKhz: await hostTscKhz() });
+    const args = qemuArguments(spec, ENDPOINTS, { tscKhz: await hostTscKhz() });
     const files = state === undefined ? [] : [state.fd];
     const vmm = await startVmmProcess({ command, args, directory: spec.directory, socketCount: 3, files });
     return await takeControl(vmm, spec, signal);
