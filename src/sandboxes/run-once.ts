@@ -10,7 +10,9 @@ import { pipeline } from 'node:stream/promises';
 import type { ExecExit, GuestProcess, TerminalSize } from '../agent/index.js';
 import { errnoOf, type HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
+import type { EgressEvent, EgressPolicy } from '../network/index.js';
 import type { VmDriver } from '../vmm/index.js';
+import { type Egress, openEgress } from './egress.js';
 import type { GuestCommand } from './guest-command.js';
 import { type MachinePhase, type StartKind, startMachine } from './machine.js';
 import type { MachineSpec } from './machine-spec.js';
@@ -22,6 +24,8 @@ export interface RunSpec extends MachineSpec {
   readonly timeoutMs?: number;
   /** A terminal of this size for the command; stdout and stderr are then one stream. */
   readonly terminal?: TerminalSize;
+  /** What the command may reach by HTTP and HTTPS. Default: nothing; the VM has no network device either way. */
+  readonly egress?: EgressPolicy;
 }
 
 export interface RunStreams {
@@ -43,6 +47,8 @@ export interface RunOptions {
   readonly onPhase?: (phase: MachinePhase | 'exec' | 'stop') => void;
   /** Called once the command runs, with the handle for signals and terminal sizes. */
   readonly onStarted?: (process: GuestProcess) => void;
+  /** Told of every connection that the command asked for; a guest can cause thousands a second. */
+  readonly onEgress?: (event: EgressEvent) => void;
 }
 
 export interface RunOutcome extends ExecExit {
@@ -69,7 +75,7 @@ function ephemeralDirectory(paths: HearthPaths): string {
  *   the command; `AGENT_DISCONNECTED` when the VM dies under it. Rejects with `signal.reason` when aborted.
  */
 export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOptions): Promise<RunOutcome> {
-  const { paths, signal, start, onPhase, onFallback, onStarted, driver } = options;
+  const { paths, signal, start, onPhase, onFallback, onStarted, onEgress = () => {}, driver } = options;
   await using directory = await createVmDirectory(ephemeralDirectory(paths));
   const machine = await startMachine(spec, {
     paths,
@@ -82,15 +88,17 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
     ...(onPhase === undefined ? {} : { onPhase }),
   });
   let exit: ExecExit;
+  let egress: Egress | undefined;
   const startedAt = performance.now();
   let endedAt: number;
   try {
     onPhase?.('exec');
     const { argv, env, cwd, user } = spec.command;
+    if (spec.egress !== undefined) egress = await openEgress(machine.agent, spec.egress, onEgress);
     const process = machine.agent.exec(
       {
         argv,
-        env: Object.fromEntries(env),
+        env: { ...egress?.env, ...Object.fromEntries(env) },
         cwd,
         createCwd: true,
         user,
@@ -105,6 +113,7 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
   } finally {
     endedAt = performance.now();
     onPhase?.('stop');
+    egress?.close();
     await machine.close();
   }
   return {

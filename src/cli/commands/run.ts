@@ -4,6 +4,7 @@ import type { GuestProcess, TerminalSize } from '../../agent/index.js';
 import { MIB, parseDuration } from '../../bytes/index.js';
 import type { Environment } from '../../environments/index.js';
 import { fileError, HearthError } from '../../errors/index.js';
+import { type EgressEvent, type EgressPolicy, parseHostPattern } from '../../network/index.js';
 import {
   chooseAccelerator,
   parseEnvFile,
@@ -29,6 +30,7 @@ import { styleFor } from '../terminal.js';
 
 const HEARTH_FAILED = 125;
 const MAX_JSON_OUTPUT_BYTES = 8 * MIB;
+const MAX_JSON_EGRESS_EVENTS = 1000;
 
 export const run: Command = {
   name: 'run',
@@ -45,6 +47,13 @@ export const run: Command = {
     timeout: { type: 'string', value: 'DURATION', help: 'End the command after this long, exit 124' },
     ...MACHINE_OPTIONS,
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
+    'allow-host': {
+      type: 'string',
+      multiple: true,
+      value: 'HOST',
+      help: 'Let the command reach a host by HTTP(S); *.example.org and HOST:PORT work',
+    },
+    net: { type: 'string', value: 'MODE', help: 'none (default), or public: any public host by HTTP(S)' },
     cold: { type: 'boolean', help: 'Boot, rather than resume a VM that has booted before' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     rm: { type: 'boolean', help: 'Accepted for the habit: the VM is always removed' },
@@ -78,6 +87,7 @@ interface RunWishes extends MachineWishes {
   readonly env: ReadonlyMap<string, string>;
   readonly timeoutMs: number | undefined;
   readonly terminal: TerminalSize | undefined;
+  readonly egress: EgressPolicy | undefined;
 }
 
 /** Everything that can be wrong with the words, before anything is started. */
@@ -97,7 +107,22 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     env,
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
+    egress: egressPolicy(args),
   };
+}
+
+function egressPolicy(args: ParsedArguments): EgressPolicy | undefined {
+  const hosts = args.list('allow-host');
+  const net = args.text('net') ?? 'none';
+  if (net !== 'none' && net !== 'public') {
+    throw new HearthError('USAGE_INVALID', `no network mode ${JSON.stringify(net.slice(0, 64))}`, {
+      hint: 'Use --net none or --net public, or name hosts with --allow-host HOST.',
+      details: { net: net.slice(0, 64) },
+    });
+  }
+  for (const host of hosts) parseHostPattern(host);
+  if (net === 'none' && hosts.length === 0) return undefined;
+  return { mode: net === 'public' ? 'public' : 'allow-list', hosts };
 }
 
 function terminalSize({ stdin, stdout }: CommandContext): TerminalSize {
@@ -150,6 +175,7 @@ async function execute(
     ...(wishes.diskBytes === undefined ? {} : { diskBytes: wishes.diskBytes }),
     ...(wishes.timeoutMs === undefined ? {} : { timeoutMs: wishes.timeoutMs }),
     ...(wishes.terminal === undefined ? {} : { terminal: wishes.terminal }),
+    ...(wishes.egress === undefined ? {} : { egress: wishes.egress }),
   };
   const options: RunOptions = {
     paths,
@@ -222,8 +248,17 @@ async function runForJson(
   const stdout = new CaptureStream(MAX_JSON_OUTPUT_BYTES);
   const stderr = new CaptureStream(MAX_JSON_OUTPUT_BYTES);
   const streams = { stdout, stderr, ...(args.flag('interactive') ? { stdin: context.stdin } : {}) };
-  const outcome = await runOnce(spec, streams, options);
-  printJson(context, document(outcome, stdout, stderr, { environment, decision, resolveMs }));
+  const egress: EgressEvent[] = [];
+  const outcome = await runOnce(spec, streams, {
+    ...options,
+    onEgress: (event) => {
+      if (egress.length < MAX_JSON_EGRESS_EVENTS) egress.push(event);
+    },
+  });
+  printJson(context, {
+    ...document(outcome, stdout, stderr, { environment, decision, resolveMs }),
+    ...(spec.egress === undefined ? {} : { egress }),
+  });
   return outcome.exitCode;
 }
 
