@@ -12,7 +12,6 @@ import {
   symlinkSync,
   truncateSync,
   unlinkSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -130,11 +129,12 @@ describe('7: a damaged boot artifact', () => {
   it('a flipped byte behind an unchanged size and time is found by verify', async () => {
     const { store, environment } = await pulled(openBench());
     const path = environment.kernelPath;
-    const { atime, mtime, mtimeMs } = statSync(path);
+    const times = `${path}.times`;
+    execFileSync('touch', ['-r', path, times]);
     flip(path);
-    utimesSync(path, atime, mtime);
-    if (statSync(path).mtimeMs === mtimeMs)
-      expect((await store.inspect(environment.name)).installed).toBe(true);
+    execFileSync('touch', ['-r', times, path]);
+    unlinkSync(times);
+    expect((await store.inspect(environment.name)).installed).toBe(true);
     expect((await store.verify([environment.name]))[0]).toMatchObject({ ok: false });
   });
 
