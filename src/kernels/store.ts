@@ -31,7 +31,7 @@ export type KernelSource = {
 };
 
 /** The kernel that environments use unless they name another. */
-export const DEFAULT_KERNEL_NAME = 'debian-cloud';
+export const DEFAULT_KERNEL_NAME = 'debian-12-cloud';
 
 /** Names that can be had without saying from where. */
 export const KERNEL_SOURCES: Readonly<Record<string, KernelSource>> = {
