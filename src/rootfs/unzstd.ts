@@ -1,15 +1,14 @@
 /** zstd: Node's own decoder where there is one (22.15), else one in JavaScript. Source: RFC 8878. */
 import { Readable, type Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { HearthError } from '../errors/index.js';
+import { MAX_WINDOW_BYTES, ZstdDecoder, ZstdProblem } from '../zstd/index.js';
 import type { ByteSink } from './byte-sink.js';
 import { compressionInvalid } from './compression-invalid.js';
 import type { GrowingFile } from './growing-file.js';
 
 const OUTPUT_CHUNK_BYTES = 256 * 1024;
-/** Zstandard's own default limit: larger windows need `--long` at the other end. */
-const MAX_WINDOW_LOG = 27;
+const MAX_WINDOW_LOG = Math.log2(MAX_WINDOW_BYTES);
 const ZSTD_D_WINDOW_LOG_MAX = 100;
 
 type CreateZstd = (options: { chunkSize: number; params: Record<number, number> }) => Transform;
@@ -43,21 +42,11 @@ function* copies(file: GrowingFile): Generator<Buffer, void> {
 }
 
 function inJavaScript(file: GrowingFile, sink: ByteSink): void {
-  // What the decoder itself refuses is told from what the sink throws while it takes bytes.
-  let thrownBySink: { error: unknown } | undefined;
-  const decoder = new Decompress((chunk) => {
-    try {
-      sink.write(chunk, file.readBytes);
-    } catch (error) {
-      thrownBySink = { error };
-      throw error;
-    }
-  });
+  const decoder = new ZstdDecoder((bytes) => sink.write(bytes, file.readBytes));
   try {
-    for (const chunk of copies(file)) decoder.push(chunk, false);
-    decoder.push(new Uint8Array(0), true);
+    for (const chunk of file.chunks()) decoder.push(chunk);
+    decoder.finish();
   } catch (error) {
-    if (thrownBySink !== undefined || HearthError.is(error)) throw error;
-    throw compressionInvalid(error instanceof Error ? error.message : String(error), file.readBytes, error);
+    throw error instanceof ZstdProblem ? compressionInvalid(error.message, file.readBytes, error) : error;
   }
 }

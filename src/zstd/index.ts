@@ -1,0 +1,2 @@
+export { MAX_WINDOW_BYTES, ZstdDecoder } from './decoder.js';
+export { ZstdProblem } from './problem.js';
