@@ -92,12 +92,15 @@ static struct cgroup *create(void)
 	return group;
 }
 
-static void limit(const struct cgroup *group, const char *name, uint64_t most)
+static void limit(const struct cgroup *group, const char *name, uint64_t *current, uint64_t most)
 {
 	char text[32] = "max";
+	if (most == *current)
+		return;
 	if (most > 0)
 		snprintf(text, sizeof(text), "%" PRIu64, most);
-	put(group->dir_fd, name, text);
+	if (put(group->dir_fd, name, text))
+		*current = most;
 }
 
 struct cgroup *cgroup_take(uint32_t pids_max, uint64_t memory_max)
@@ -105,16 +108,13 @@ struct cgroup *cgroup_take(uint32_t pids_max, uint64_t memory_max)
 	if (parent_fd < 0)
 		return NULL;
 	struct cgroup *group = take_idle();
-	bool fresh = group == NULL;
-	if (fresh)
+	if (group == NULL)
 		group = create();
 	if (group == NULL)
 		return NULL;
-	if (pids_max > 0 || !fresh)
-		limit(group, "pids.max", pids_max);
-	if (memory_max > 0 || !fresh)
-		limit(group, "memory.max", memory_max);
-	group->oom_kills = fresh ? 0 : get(group->dir_fd, "memory.events", "oom_kill");
+	limit(group, "pids.max", &group->pids_max, pids_max);
+	limit(group, "memory.max", &group->memory_max, memory_max);
+	group->oom_kills = get(group->dir_fd, "memory.events", "oom_kill");
 	return group;
 }
 

@@ -13,6 +13,7 @@
 struct cgroup {
 	int dir_fd;
 	uint64_t oom_kills; /* before this use */
+	uint64_t pids_max, memory_max; /* as set; 0: none */
 	struct cgroup *next;
 };
 

@@ -59,9 +59,11 @@ static void on_signal(struct source *source, uint32_t events)
 static int watch_children(void)
 {
 	sigset_t set;
+	for (int number = 1; number <= 64; number++)
+		signal(number, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals.fd < 0)

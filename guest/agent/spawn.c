@@ -77,12 +77,12 @@ _Noreturn static void fail(int fd, const char *code, int error, const char *what
 	_exit(127);
 }
 
+/* Undoes what main.c has set up; every other disposition is the default already. */
 static void default_signals(void)
 {
 	sigset_t none;
 	sigemptyset(&none);
-	for (int number = 1; number <= 64; number++)
-		signal(number, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 

@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { duplexPair, FakeGuest, readyFrame } from '../../test/support/fake-guest.js';
-import { decodeMessage, HELLO, PROTOCOL_GENERATION } from '../protocol/index.js';
+import {
+  CLOCK_STEP,
+  decodeMessage,
+  encodePayload,
+  HELLO,
+  OK,
+  PROTOCOL_GENERATION,
+  SET_CLOCK,
+} from '../protocol/index.js';
 import { type AgentClient, type ConnectOptions, connectAgent } from './client.js';
 
 function greet(options: ConnectOptions = {}): { connecting: Promise<AgentClient>; guest: FakeGuest } {
@@ -18,7 +26,7 @@ async function nonceOf(guest: FakeGuest): Promise<Uint8Array> {
 
 describe('connectAgent', () => {
   it('tells what the guest says of itself, cleaned', async () => {
-    const { connecting, guest } = greet();
+    const { connecting, guest } = greet({ setClock: false });
     await guest.greet({ kernel: '6.1\u001b[31m\n', bootId: 'b', uptimeUs: 77, capabilities: 1 });
     const client = await connecting;
     expect(client.info).toEqual({
@@ -40,6 +48,18 @@ describe('connectAgent', () => {
     expect(Math.abs(Number(clockNs / 1_000_000n) - Date.now())).toBeLessThan(5000);
     const other = greet({ setClock: false });
     expect(decodeMessage(HELLO, (await other.guest.next()).payload).clockNs).toBe(0n);
+  });
+
+  it('sets the clock again when the greeting waited for the guest to boot', async () => {
+    const { connecting, guest } = greet();
+    const nonce = await nonceOf(guest);
+    await sleep(80);
+    guest.raw(readyFrame(nonce, { capabilities: 1 }));
+    const { streamId, type, payload } = await guest.next();
+    expect(type).toBe(SET_CLOCK.type);
+    expect(Date.now() - Number(decodeMessage(SET_CLOCK, payload).clockNs / 1_000_000n)).toBeLessThan(70);
+    guest.frame(streamId, OK.type, encodePayload(CLOCK_STEP, { beforeNs: 0n, afterNs: 0n }));
+    expect((await connecting).info.isGuest).toBe(true);
   });
 
   it('finds READY behind what an earlier session left, in any pieces', async () => {

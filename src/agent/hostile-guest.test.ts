@@ -245,7 +245,7 @@ describe('memory', () => {
     collectGarbage();
     const after = process.memoryUsage();
     const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
-    expect(grown).toBeLessThan(8 * 1024 * 1024);
+    expect(grown).toBeLessThan(24 * 1024 * 1024);
     expect(commands.every(({ stdout }) => stdout.readableLength <= 128 * 1024)).toBe(true);
   });
 });

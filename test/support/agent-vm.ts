@@ -56,6 +56,7 @@ export interface AgentVm {
 }
 
 export interface AgentVmOptions {
+  readonly agentPath?: string;
   readonly kernelArgs?: readonly string[];
   readonly memoryMib?: number;
   /** Size of the disk, of which the file system takes `rootMib`. */
@@ -69,7 +70,7 @@ export async function bootAgentVm(options: AgentVmOptions = {}): Promise<AgentVm
   const directory = await mkdtemp(join(tmpdir(), 'hearth-agent-vm-'));
   const kernel = await openKernelStore(join(SHARED_HOME, 'data/kernels')).ensure(DEFAULT_KERNEL_NAME);
   const initrd = await ensureInitrd(kernel, {
-    agentPath: AGENT_PATH,
+    agentPath: options.agentPath ?? AGENT_PATH,
     cacheDirectory: join(directory, 'initrd'),
   });
   const imagePath = await makeRoot(directory, rootMib);

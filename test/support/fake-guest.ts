@@ -102,7 +102,7 @@ export function readyFrame(nonce: Uint8Array, changes: Partial<Ready> = {}): Uin
     magic: HELLO_MAGIC,
     nonce,
     generation: PROTOCOL_GENERATION,
-    capabilities: 3,
+    capabilities: 0,
     uptimeUs: 1,
     agentVersion: '0.1.0',
     kernel: '6.1.0',
