@@ -373,6 +373,24 @@ describe('TarReader', () => {
     }
   });
 
+  it('lets a caller that can seek leave bodies out', () => {
+    const bytes = tar(file('a', 'x'.repeat(1000)), file('b'), dir('d'), file('c', 'y'));
+    const names: string[] = [];
+    const reader = new TarReader({
+      onEntry: ({ path }) => names.push(path),
+      onData: () => names.push('data'),
+      onFileEnd: () => names.push('end'),
+    });
+    for (let at = 0; at < bytes.byteLength; at += 512) {
+      reader.push(bytes.subarray(at, at + 512));
+      if (reader.pendingBytes === 0) continue;
+      at += reader.pendingBytes;
+      reader.skipPending();
+    }
+    reader.finish();
+    expect(names).toEqual(['a', 'end', 'b', 'end', 'd/', 'c', 'end']);
+  });
+
   it('throws only coded errors, whatever the bytes', () => {
     const valid = tar(
       file(longPath, 'abc', { pax: { mtime: '1.5', 'GNU.sparse.map': '0,3', 'GNU.sparse.size': '9' } }),
