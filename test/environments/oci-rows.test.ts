@@ -171,7 +171,7 @@ describe('images', () => {
       message: expect.stringContaining('kernel'),
     });
     const rootfsPath = join(bench.root, 'rootfs.ext4');
-    execFileSync('mke2fs', ['-q', '-t', 'ext4', rootfsPath, '1M']);
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', rootfsPath, '1M']);
     await expect(store.register('mine', { rootfsPath })).rejects.toMatchObject({
       message: expect.stringContaining('kernel'),
     });
@@ -216,7 +216,7 @@ describe('images', () => {
     const kernelPath = join(bench.root, 'vmlinuz');
     writeFileSync(kernelPath, 'k');
     const rootfsPath = join(bench.root, 'rootfs.ext4');
-    execFileSync('mke2fs', ['-q', '-t', 'ext4', rootfsPath, '1M']);
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', rootfsPath, '1M']);
     const wrong = [
       [{ kernel: KERNEL_NAME, kernelPath }, 'USAGE_INVALID'],
       [{ initrdPath: kernelPath }, 'USAGE_INVALID'],
@@ -243,7 +243,7 @@ describe('images', () => {
     mkdirSync(join(modulesDirectory, 'kernel'), { recursive: true });
     writeFileSync(join(modulesDirectory, 'kernel', 'a.ko'), 'module');
     const rootfsPath = join(bench.root, 'rootfs.ext4');
-    execFileSync('mke2fs', ['-q', '-t', 'ext4', rootfsPath, '1M']);
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', rootfsPath, '1M']);
     const choice = { kernelPath, initrdPath, modulesDirectory };
     const pulled = await store.pull(`${registry.host}/some/org/my-image:v2.1`, {
       ...choice,
