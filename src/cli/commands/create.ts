@@ -29,7 +29,7 @@ export const create: Command = {
       short: 'p',
       multiple: true,
       value: '[[ADDR:]PORT:]PORT',
-      help: 'Carry connections to a port of this host (127.0.0.1) to one of the guest',
+      help: 'Carry connections to a port of 127.0.0.1 here into the guest',
     },
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
     offline: { type: 'boolean', help: 'Never touch the network' },

@@ -51,7 +51,7 @@ export const run: Command = {
       type: 'string',
       multiple: true,
       value: 'HOST',
-      help: 'Let the command reach a host by HTTP(S); *.example.org and HOST:PORT work',
+      help: 'Let the command reach this host by HTTP(S); *.example.org works',
     },
     net: { type: 'string', value: 'MODE', help: 'none (default), or public: any public host by HTTP(S)' },
     cold: { type: 'boolean', help: 'Boot, rather than resume a VM that has booted before' },
