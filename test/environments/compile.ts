@@ -20,19 +20,7 @@ export function compileEnvironments(): string {
   cpSync(join(ROOT, 'catalog'), join(out, 'catalog'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(out, 'package.json'));
   symlinkSync(join(ROOT, 'node_modules'), join(out, 'node_modules'));
-  const folders = [
-    'errors',
-    'bytes',
-    'subprocess',
-    'fsx',
-    'oci',
-    'tar',
-    'ext4',
-    'blobs',
-    'registry',
-    'layers',
-  ];
-  for (const folder of [...folders, 'rootfs', 'kernels', 'environments']) {
+  for (const folder of readdirSync(join(ROOT, 'src'))) {
     const source = join(ROOT, 'src', folder);
     for (const name of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
       if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;

@@ -52,6 +52,18 @@ describe('decompressSniffed', () => {
     await expect(all(damaged)).rejects.toMatchObject({ code: 'COMPRESSION_INVALID' });
   });
 
+  it.each(forms.slice(1))('holds little of %s that expands to a gigabyte', async (_name, compress) => {
+    const quarter = compress(Buffer.alloc(256 * 1024 ** 2));
+    const bomb = Buffer.concat([quarter, quarter, quarter, quarter]);
+    const before = process.memoryUsage().arrayBuffers;
+    let seenBytes = 0;
+    for await (const chunk of decompressSniffed(inChunks(bomb, bomb.byteLength))) {
+      seenBytes += chunk.byteLength;
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(512 * 1024 ** 2);
+      if (seenBytes > 64 * 1024 ** 2) break;
+    }
+  });
+
   it('passes on an error of the source, and nothing at all for an empty one', async () => {
     const broken = new Error('source');
     async function* failing(): AsyncGenerator<Uint8Array> {

@@ -1,9 +1,11 @@
 /** Decompression of archives as a stream: gzip, zstd, or none, told apart by their first bytes. */
 import { createGunzip } from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { HearthError } from '../../errors/index.js';
+import { ZstdDecoder, ZstdProblem } from '../../zstd/index.js';
 
 const MAGIC_BYTES = 4;
+/** Decoded at once: four bytes can stand for 128 KiB, so that this holds at most 32 MiB of output. */
+const ZSTD_STEP_BYTES = 1024;
 
 export type ArchiveCompression = 'none' | 'gzip' | 'zstd';
 
@@ -93,24 +95,22 @@ function drained(stream: NodeJS.WritableStream): Promise<void> {
 
 async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let ready: Uint8Array[] = [];
-  let ended = false;
-  const decoder = new Decompress((chunk, isLast) => {
-    if (chunk.byteLength > 0) ready.push(chunk);
-    ended = isLast ?? false;
-  });
-  const push = (chunk: Uint8Array, isLast: boolean): Uint8Array[] => {
-    try {
-      decoder.push(chunk, isLast);
-    } catch (error) {
-      throw compressionInvalid('zstd', error);
-    }
-    const out = ready;
+  const decoder = new ZstdDecoder((bytes) => ready.push(bytes.slice()));
+  const take = (step: () => void): Uint8Array[] => {
     ready = [];
-    return out;
+    try {
+      step();
+    } catch (error) {
+      throw error instanceof ZstdProblem ? compressionInvalid('zstd', error) : error;
+    }
+    return ready;
   };
-  for await (const chunk of source) yield* push(chunk, false);
-  yield* push(new Uint8Array(), true);
-  if (!ended) throw compressionInvalid('zstd', new Error('the stream ends early'));
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.byteLength; at += ZSTD_STEP_BYTES) {
+      yield* take(() => decoder.push(chunk.subarray(at, at + ZSTD_STEP_BYTES)));
+    }
+  }
+  yield* take(() => decoder.finish());
 }
 
 function compressionInvalid(format: string, cause: unknown): HearthError {
