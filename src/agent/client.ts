@@ -26,8 +26,6 @@ import {
   type Message,
   PING,
   READY,
-  READY_CAPABILITIES,
-  type Ready,
   ROOT_SIZE,
   record,
   SET_CLOCK,
@@ -41,6 +39,7 @@ import {
   SYNC,
   THAW,
 } from '../protocol/index.js';
+import { type AgentInfo, agentInfoOf } from './agent-info.js';
 import { AgentConnection, type CallOptions, DEFAULT_CALL_TIMEOUT_MS, WINDOW_BYTES } from './connection.js';
 import { cleanText } from './errors.js';
 import { type ExecSpec, execRequestOf, signalName, signalNumber } from './exec-spec.js';
@@ -48,34 +47,9 @@ import { connectGuest, type GuestAddress, type GuestListener, listenInGuest } fr
 import { GuestFiles } from './guest-files.js';
 import { type GuestNetwork, networkRequest } from './guest-network.js';
 import { type GuestProcess, RemoteProcess, type SignalTarget } from './guest-process.js';
-import { type HandshakeResult, shakeHands } from './handshake.js';
+import type { HandshakeResult } from './handshake.js';
 
 const NOTHING = record({});
-const DEFAULT_CONNECT_TIMEOUT_MS = 60_000;
-const DEFAULT_STALL_TIMEOUT_MS = 30_000;
-/** A clock set by a greeting that took longer is set again. */
-const STALE_CLOCK_MS = 50;
-
-export interface AgentInfo {
-  readonly agentVersion: string;
-  readonly generation: number;
-  /** Release of the guest's kernel, `6.1.0-18-cloud-amd64`. */
-  readonly kernel: string;
-  readonly bootId: string;
-  /** Since the guest's kernel started, when it answered. */
-  readonly uptimeUs: number;
-  /** False for an agent that serves a plain process: its clock, identity and power cannot be set. */
-  readonly isGuest: boolean;
-  /** Commands run in control groups: their limits hold and out-of-memory kills are told. */
-  readonly hasCgroups: boolean;
-}
-
-export interface ConnectOptions extends CallOptions {
-  /** Set the guest's clock to the host's; default true. */
-  readonly setClock?: boolean;
-  /** Close the channel when the guest takes nothing for so long; default 30 s. */
-  readonly stallTimeoutMs?: number;
-}
 
 export interface ExecOptions {
   readonly signal?: AbortSignal;
@@ -98,53 +72,9 @@ export interface ExecRecord {
   readonly stderrBytes: number;
 }
 
-function nowNs(): bigint {
+/** The host's wall clock. */
+export function nowNs(): bigint {
   return BigInt(Date.now()) * 1_000_000n;
-}
-
-function infoOf(ready: Ready): AgentInfo {
-  return {
-    agentVersion: cleanText(ready.agentVersion),
-    generation: ready.generation,
-    kernel: cleanText(ready.kernel),
-    bootId: cleanText(ready.bootId),
-    uptimeUs: ready.uptimeUs,
-    isGuest: (ready.capabilities & READY_CAPABILITIES.guest) !== 0,
-    hasCgroups: (ready.capabilities & READY_CAPABILITIES.cgroups) !== 0,
-  };
-}
-
-/**
- * Greets the agent on the channel, which may still be booting, and takes the channel over.
- *
- * @throws {HearthError} `AGENT_TIMEOUT` (default after 60 s), `AGENT_DISCONNECTED`,
- *   `AGENT_PROTOCOL_INVALID`, `AGENT_GENERATION_UNSUPPORTED`, `AGENT_BOOT_FAILED` when
- *   the agent runs but has no root file system. The channel is destroyed then.
- */
-export async function connectAgent(channel: Duplex, options: ConnectOptions = {}): Promise<AgentClient> {
-  const { timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS, signal, setClock = true } = options;
-  const startedAt = performance.now();
-  const handshake = await shakeHands(channel, { timeoutMs, signal, clockNs: setClock ? nowNs() : 0n });
-  if (handshake.ready.bootError !== '') {
-    channel.destroy();
-    const bootError = cleanText(handshake.ready.bootError);
-    throw new HearthError('AGENT_BOOT_FAILED', `the guest could not boot: ${bootError}`, {
-      hint: 'Verify the environment with `hearth env verify`; pull it again if it is damaged.',
-      details: { bootError },
-    });
-  }
-  const client = new AgentClient(channel, handshake, options.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS);
-  const greetedMs = performance.now() - startedAt;
-  if (setClock && client.info.isGuest && greetedMs > STALE_CLOCK_MS) {
-    // The greeting waited while the guest booted, and the time in it grew old.
-    try {
-      await client.setClock({ timeoutMs, ...(signal === undefined ? {} : { signal }) });
-    } catch (error) {
-      client.close();
-      throw error;
-    }
-  }
-  return client;
 }
 
 export class AgentClient implements AsyncDisposable {
@@ -153,7 +83,7 @@ export class AgentClient implements AsyncDisposable {
   readonly #connection: AgentConnection;
 
   constructor(channel: Duplex, handshake: HandshakeResult, stallTimeoutMs: number) {
-    this.info = infoOf(handshake.ready);
+    this.info = agentInfoOf(handshake.ready);
     this.#connection = new AgentConnection(channel, new FrameDecoder(), stallTimeoutMs);
     this.#connection.expectRepeats(READY.type, handshake.repeats);
     this.files = new GuestFiles(this.#connection);

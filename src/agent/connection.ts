@@ -14,7 +14,6 @@ import { HearthError } from '../errors/index.js';
 import {
   ACCEPTED,
   CLOSED,
-  DATA_TYPES,
   decodeMessage,
   decodeReply,
   ERROR,
@@ -28,8 +27,8 @@ import {
   OK,
   RESET,
   STREAM_FROM_GUEST,
-  WINDOW,
 } from '../protocol/index.js';
+import { AgentStream, type StreamHandler } from './agent-stream.js';
 import { agentTimeout, cleanText, disconnected, guestError, protocolError } from './errors.js';
 
 export const WINDOW_BYTES = 128 * 1024;
@@ -40,48 +39,12 @@ const RESET_TIMEOUT_MS = 10_000;
 const LAST_HOST_STREAM = STREAM_FROM_GUEST - 1;
 const TERMINAL_TYPES: ReadonlySet<number> = new Set([OK.type, ERROR.type, EXIT.type, CLOSED.type]);
 
-export interface StreamHandler {
-  /** A frame of this stream; `terminal` when it is the last one. What it throws closes the channel. */
-  message(frame: Frame, terminal: boolean): void;
-  /** The channel closes; no message follows. Called once or twice, for what `message` threw and for the rest. */
-  failed(error: HearthError): void;
-}
-
 export interface CallOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
 export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
-
-/** One open stream of a connection. */
-export class AgentStream {
-  readonly id: number;
-  readonly #connection: AgentConnection;
-
-  constructor(connection: AgentConnection, id: number) {
-    this.#connection = connection;
-    this.id = id;
-  }
-
-  send<T>(type: Message<T>, value: T): void {
-    this.#connection.write(this.id, type.type, encodeMessage(type, value));
-  }
-
-  /** Sends data on a channel; empty data ends it. The caller keeps within its credit. */
-  sendData(channel: 0 | 1 | 2, data: Uint8Array): void {
-    this.#connection.write(this.id, DATA_TYPES[channel], data);
-  }
-
-  grant(channel: 0 | 1 | 2, bytes: number): void {
-    this.send(WINDOW, { channel, bytes });
-  }
-
-  /** Gives the stream up: the guest ends what runs on it, its further frames are ignored. Idempotent. */
-  reset(): void {
-    this.#connection.reset(this.id);
-  }
-}
 
 export class AgentConnection {
   /** Resolves, never rejects, with the reason when the channel has closed. */

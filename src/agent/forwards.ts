@@ -14,12 +14,11 @@ import {
   LISTENING,
   WINDOW,
 } from '../protocol/index.js';
+import type { AgentStream, StreamHandler } from './agent-stream.js';
 import {
   type AgentConnection,
-  type AgentStream,
   type CallOptions,
   DEFAULT_CALL_TIMEOUT_MS,
-  type StreamHandler,
   WINDOW_BYTES,
 } from './connection.js';
 import { agentTimeout, disconnected, guestError, protocolError } from './errors.js';

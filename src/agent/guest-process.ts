@@ -16,7 +16,8 @@ import {
   STARTED,
   WINDOW,
 } from '../protocol/index.js';
-import { type AgentStream, type StreamHandler, WINDOW_BYTES } from './connection.js';
+import type { AgentStream, StreamHandler } from './agent-stream.js';
+import { WINDOW_BYTES } from './connection.js';
 import { agentTimeout, guestError, protocolError } from './errors.js';
 import { signalName, signalNumber, type TerminalSize } from './exec-spec.js';
 import { Inbound, Outbound } from './pipe-ends.js';

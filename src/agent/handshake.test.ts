@@ -10,7 +10,8 @@ import {
   PROTOCOL_GENERATION,
   SET_CLOCK,
 } from '../protocol/index.js';
-import { type AgentClient, type ConnectOptions, connectAgent } from './client.js';
+import type { AgentClient } from './client.js';
+import { type ConnectOptions, connectAgent } from './connect.js';
 
 function greet(options: ConnectOptions = {}): { connecting: Promise<AgentClient>; guest: FakeGuest } {
   const [host, other] = duplexPair();

@@ -18,7 +18,8 @@ import {
   STARTED,
   WINDOW,
 } from '../protocol/index.js';
-import { type AgentClient, connectAgent } from './client.js';
+import type { AgentClient } from './client.js';
+import { connectAgent } from './connect.js';
 import { encodeEntry, type NewEntry } from './file-entry.js';
 
 let client: AgentClient;

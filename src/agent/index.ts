@@ -1,11 +1,6 @@
-export {
-  AgentClient,
-  type AgentInfo,
-  type ConnectOptions,
-  connectAgent,
-  type ExecOptions,
-  type ExecRecord,
-} from './client.js';
+export type { AgentInfo } from './agent-info.js';
+export { AgentClient, type ExecOptions, type ExecRecord } from './client.js';
+export { type ConnectOptions, connectAgent } from './connect.js';
 export type { CallOptions } from './connection.js';
 export type { ExecSpec, ResourceLimit, TerminalSize } from './exec-spec.js';
 export type { GuestEntry, GuestFile, GuestFileKind, NewEntry } from './file-entry.js';
