@@ -92,7 +92,6 @@ export const ERROR_CODES = {
   ENVIRONMENT_IN_USE: 'conflict',
   ENVIRONMENT_BROKEN: 'integrity',
   ENVIRONMENT_SOURCE_UNAVAILABLE: 'unavailable',
-  ENVIRONMENT_SOURCES_FAILED: 'unavailable',
   ARCHIVE_INVALID: 'integrity',
   LOCKFILE_INVALID: 'usage',
   LOCKFILE_MISMATCH: 'integrity',

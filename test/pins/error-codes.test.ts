@@ -77,7 +77,6 @@ const PINNED: Readonly<Record<string, string>> = {
   ENVIRONMENT_IN_USE: 'conflict',
   ENVIRONMENT_BROKEN: 'integrity',
   ENVIRONMENT_SOURCE_UNAVAILABLE: 'unavailable',
-  ENVIRONMENT_SOURCES_FAILED: 'unavailable',
   ARCHIVE_INVALID: 'integrity',
   LOCKFILE_INVALID: 'usage',
   LOCKFILE_MISMATCH: 'integrity',

@@ -70,6 +70,19 @@ describe('an image of a registry', () => {
       digests.push(jsonOf(result).digest);
     }
     expect(digests[0]).toBe(digests[1]);
+    const wrong = `ext4-sha256:${'0'.repeat(64)}`;
+    const args = [
+      'rootfs',
+      'build',
+      `${registry.host}/tools/busybox:v1`,
+      '-o',
+      join(home, 'c.ext4'),
+      '--verify',
+    ];
+    expect((await hearth([...args, wrong], { home })).stderr).toContain('error[ROOTFS_DIGEST_MISMATCH]');
+    expect((await readdir(home)).filter((name) => name.startsWith('c.ext4'))).toEqual([]);
+    expect((await hearth([...args, String(digests[0])], { home })).exitCode).toBe(0);
+    expect((await readdir(home)).filter((name) => name.startsWith('c.ext4'))).toEqual(['c.ext4']);
     expect((await hearth(['rootfs', 'verify', outputs[0]!, String(digests[0])], { home })).exitCode).toBe(0);
   });
 });

@@ -1,5 +1,5 @@
 /** `hearth rootfs …`: an image as an ext4 file, without root and without any other program. */
-import { lstat } from 'node:fs/promises';
+import { lstat, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openBlobStore, openLayoutImage } from '../../blobs/index.js';
 import { formatDuration, formatSize, parseSize } from '../../bytes/index.js';
@@ -8,9 +8,11 @@ import { HearthError } from '../../errors/index.js';
 import { DEFAULT_PLATFORM, type Image, type Platform, parsePlatform } from '../../oci/index.js';
 import { pullImage } from '../../registry/index.js';
 import {
+  type BuildRootfsOptions,
   buildRootfs,
   openArchiveImage,
   parseRootfsDigest,
+  type RootfsDigest,
   type RootfsResult,
   verifyRootfs,
 } from '../../rootfs/index.js';
@@ -122,19 +124,19 @@ export const rootfsBuild: Command = {
       throw new HearthError('USAGE_INVALID', 'no output file given', { hint: 'Give one with -o FILE.' });
     }
     const outputPath = resolve(output);
-    const expected = args.text('verify');
+    const verify = args.text('verify');
+    const expected = verify === undefined ? undefined : parseRootfsDigest(verify);
     const size = args.text('size');
     const maxContent = args.text('max-content');
     const limits = {
       ...(size === undefined ? {} : { sizeBytes: parseSize(size) }),
       ...(maxContent === undefined ? {} : { maxContentBytes: parseSize(maxContent) }),
-      ...(expected === undefined ? {} : { expectedDigest: parseRootfsDigest(expected) }),
     };
     const progress = progressFor(args, context, args.flag('json') ? 'none' : 'plain');
     const result = await withInterrupt(async (signal) => {
       const opened = await openImage(source, args, context, signal, progress);
       try {
-        return await buildRootfs(opened.image, {
+        return await buildVerified(opened.image, expected, {
           outputPath,
           digest: true,
           ...limits,
@@ -154,6 +156,34 @@ export const rootfsBuild: Command = {
     return 0;
   },
 };
+
+/** Builds; with `expected` the file takes its name only when it has that digest. */
+async function buildVerified(
+  image: Image,
+  expected: RootfsDigest | undefined,
+  options: BuildRootfsOptions,
+): Promise<RootfsResult> {
+  if (expected === undefined) return await buildRootfs(image, options);
+  const { outputPath } = options;
+  const unverifiedPath = `${outputPath}.unverified`;
+  try {
+    const result = await buildRootfs(image, { ...options, outputPath: unverifiedPath });
+    if (result.digest !== expected) {
+      throw new HearthError(
+        'ROOTFS_DIGEST_MISMATCH',
+        `the image gives a root file system of digest ${result.digest}, expected ${expected}`,
+        {
+          hint: 'Build the same image (by its digest), with the same --size and version of hearth, as when the digest was reported.',
+          details: { expected, actual: result.digest },
+        },
+      );
+    }
+    await rename(unverifiedPath, outputPath);
+    return { ...result, outputPath };
+  } finally {
+    await rm(unverifiedPath, { force: true });
+  }
+}
 
 function printResult(args: ParsedArguments, context: CommandContext, result: RootfsResult): void {
   if (args.flag('json')) {
