@@ -15,6 +15,7 @@ import {
   file,
   hardlink,
   opaque,
+  symlink,
   tar,
   whiteout,
 } from '../../test/rootfs/support/tar-builder.js';
@@ -104,6 +105,12 @@ describe('LayerMerger', () => {
     const merged = merge(lower, upper, [file('f/g', '3')]);
     expect(merged).toMatchObject({ storedBytes: '1'.length + '3'.length + 'k'.length, fetchedCount: 0 });
     expect(listing(merged)).toEqual(['/a = 1 #0', '/e/', '/f/', '/f/g = 3 #1', `/keep = k #2`]);
+
+    expect(merge([file('g/h', big)], [file('g', '1')])).toMatchObject({ storedBytes: 1 });
+    expect(merge([file('g/h', big)], [symlink('g', 'x')])).toMatchObject({ storedBytes: big.length });
+
+    const middle = merge([file('a', big)], [hardlink('b', 'a')], [file('a', '3')]);
+    expect(middle).toMatchObject({ storedBytes: big.length + 1, fetchedCount: 0 });
 
     const linked = merge(
       [file('a', big), hardlink('b', 'a'), file('c', big)],

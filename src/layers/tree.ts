@@ -9,8 +9,8 @@ import type { Ext4Directory, Ext4Node } from '../ext4/index.js';
 import { displayName } from '../tar/index.js';
 import { parentOf } from './entry-path.js';
 
-/** How many symbolic links the kernel follows in one path (MAXSYMLINKS). */
-const MAX_SYMLINKS = 40;
+/** How many symbolic links are followed in one path: as many as containerd and umoci follow. */
+const MAX_SYMLINKS = 255;
 /** Longer slices of a string keep the whole string alive in V8. */
 const SHORT_NAME = 12;
 
@@ -66,7 +66,7 @@ export class LayerTree {
     const directory = this.#directoryAt(parentOf(path), path);
     const name = nameOf(path);
     const existing = directory.children.get(name);
-    if (existing !== node) this.#set(directory, name, existing, node);
+    this.#set(directory, name, existing, node);
   }
 
   /**
@@ -135,7 +135,6 @@ export class LayerTree {
     let literalLeft = pending.length;
     let links = 0;
     for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
-      const isLiteral = pending.length < literalLeft;
       literalLeft = Math.min(literalLeft, pending.length);
       if (part === '' || part === '.') continue;
       if (part === '..') {
@@ -148,7 +147,7 @@ export class LayerTree {
         directories.push(child?.kind === 'directory' ? child : undefined);
         continue;
       }
-      if (isLiteral && own?.(parts.slice(0, parts.length - literalLeft).join('/'))) return undefined;
+      if (own?.(parts.slice(0, parts.length - literalLeft).join('/'))) return undefined;
       links += 1;
       if (links > MAX_SYMLINKS) throw symlinkLoop(entryPath);
       const target = Buffer.from(child.target).toString('latin1');

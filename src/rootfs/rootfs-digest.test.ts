@@ -66,6 +66,25 @@ describe('digestRootfs', () => {
     await expect(digestRootfs(path)).rejects.toMatchObject({ code: 'ROOTFS_DIGEST_MISMATCH' });
   });
 
+  it('looks at the last block of a group, too', async () => {
+    const full = join(directory, 'full');
+    using writer = createExt4Image(full);
+    const mtime = { seconds: 0, nanoseconds: 0 };
+    const base = { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: undefined };
+    const data = writer.writeFile(Buffer.alloc(140_000_000, 'x'));
+    const root: Ext4Directory = {
+      kind: 'directory',
+      ...base,
+      children: new Map([['f', { kind: 'file', ...base, data }]]),
+    };
+    writer.finish(root, { uuid: new Uint8Array(16), hashSeed: new Uint8Array(16), createdAt: mtime });
+    const digest = await digestRootfs(full);
+    const file = await open(full, 'r+');
+    await file.write(Buffer.from('y'), 0, 1, 32_767 * 4096 + 100);
+    await file.close();
+    await expect(verifyRootfs(full, digest)).rejects.toMatchObject({ code: 'ROOTFS_DIGEST_MISMATCH' });
+  });
+
   it('stops when told to', async () => {
     const reason = new Error('enough');
     await expect(digestRootfs(path, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);

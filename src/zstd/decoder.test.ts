@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { MAX_WINDOW_BYTES, ZstdDecoder, ZstdProblem } from './index.js';
 
@@ -50,6 +51,7 @@ describe('ZstdDecoder', () => {
       'noise and prose by turns',
       Buffer.concat(Array.from({ length: 9 }, (_, i) => (i % 2 ? noise(90_000) : prose(120_000)))),
     ],
+    ['a program', readFileSync(process.execPath).subarray(0, 2_000_000)],
     ['far repetition', Buffer.concat([noise(1_000_000), prose(10), noise(1_000_000)])],
   ];
   it.each(corpora)('decodes %s at every kind of level', (_name, bytes) => {

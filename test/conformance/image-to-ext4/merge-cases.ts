@@ -156,6 +156,35 @@ export const MERGE_CASES: readonly MergeCase[] = [
     [[file('etc/passwd', '1'), hardlink('b', '../../etc/passwd')]],
     ['/b = 1 #0', '/etc/', '/etc/passwd = 1 #0'],
   ],
+  [
+    'a link that its own name replaces, through itself',
+    [[symlink('l', '.'), file('l/a', '1'), dir('l/l'), file('l/b', '2')]],
+    ['/a = 1 #0', '/l/', '/l/b = 2 #1'],
+  ],
+  [
+    'the last entry of a name says whether the layer has a directory there',
+    [
+      [file('usr/x', '1'), symlink('lib', 'usr')],
+      [dir('lib'), symlink('lib', 'usr'), whiteout('lib/x')],
+    ],
+    ['/lib -> usr', '/usr/'],
+  ],
+  [
+    'parents lead through 255 links',
+    [
+      [
+        ...Array.from({ length: 254 }, (_, i) => symlink(`l${i + 1}`, `l${i + 2}`)),
+        symlink('l255', 'd'),
+        file('l1/f', '1'),
+      ],
+    ],
+    [
+      '/d/',
+      '/d/f = 1 #0',
+      ...Array.from({ length: 254 }, (_, i) => `/l${i + 1} -> l${i + 2}`),
+      '/l255 -> d',
+    ].sort(),
+  ],
   ['AUFS links', [[file('.wh..wh.plnk/1.2', '1'), hardlink('a', '.wh..wh.plnk/1.2')]], ['/a = 1 #0']],
 ];
 
@@ -178,6 +207,17 @@ export const REFUSAL_CASES: readonly RefusalCase[] = [
   ['a hard link to the root', [[hardlink('a', '/')]], 'HARDLINK_TARGET_INVALID'],
   ['links in a circle as parents', [[symlink('a', 'b'), symlink('b', 'a'), file('a/x')]], 'SYMLINK_LOOP'],
   ['a link to itself as a parent', [[symlink('a', 'a'), file('a/x')]], 'SYMLINK_LOOP'],
+  [
+    'parents that lead through 256 links',
+    [
+      [
+        ...Array.from({ length: 255 }, (_, i) => symlink(`l${i + 1}`, `l${i + 2}`)),
+        symlink('l256', 'd'),
+        file('l1/f', '1'),
+      ],
+    ],
+    'SYMLINK_LOOP',
+  ],
   ['a name above 255 bytes', [[file('n'.repeat(256))]], 'NAME_TOO_LONG'],
   ['a path above 32 KiB', [[file('d/'.repeat(20_000))]], 'PATH_TOO_LONG'],
   ['a link target above 4095 bytes', [[symlink('l', 't'.repeat(4096))]], 'SYMLINK_TOO_LONG'],

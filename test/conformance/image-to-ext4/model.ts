@@ -108,7 +108,7 @@ function resolve(
       if (inode?.kind !== 'symlink') continue;
       if (literal !== undefined && stopsAt?.(literal.slice(0, i + 1).join('/'))) return false;
       links += 1;
-      if (links > 40) throw new ModelFailure('SYMLINK_LOOP');
+      if (links > 255) throw new ModelFailure('SYMLINK_LOOP');
       if (inode.target.startsWith('/')) real = [];
       else real.pop();
       if (!walk(inode.target.split('/'), undefined)) return false;
