@@ -314,7 +314,7 @@ describe.each(AGENTS)('%s', (_name, path) => {
       await once(polite.stdout, 'data');
       const stubborn = client.exec(shell('trap "" TERM; echo ready; while :; do sleep 0.05; done'));
       await once(stubborn.stdout, 'data');
-      await client.shutdown({ graceMs: 500 });
+      await client.shutdown({ graceMs: 3000 });
       expect((await polite.exited).exitCode).toBe(3);
       expect((await stubborn.exited).signal).toBe('SIGKILL');
       expect((await client.closed).code).toBe('AGENT_DISCONNECTED');
