@@ -57,7 +57,8 @@ const START_TIMEOUT_MS = 30_000;
 const ADOPT_TIMEOUT_MS = 10_000;
 const QUIT_TIMEOUT_MS = 3000;
 const TERM_GRACE_MS = 2000;
-const SHOWN_CONSOLE_BYTES = 2048;
+/** A panic's message stands before its registers and call trace, which may fill several kilobytes. */
+const PANIC_CONSOLE_BYTES = 64 * 1024;
 const KILL_TIMEOUT_MS = 5000;
 
 /**
@@ -278,7 +279,7 @@ class QemuDetachedVm implements DetachedVm {
     const exit = await this.#vmm.exited;
     await this.#log.close();
     this.#control.close();
-    const panicked = this.#log.tail(SHOWN_CONSOLE_BYTES).includes('Kernel panic - not syncing');
+    const panicked = this.#log.tail(PANIC_CONSOLE_BYTES).includes('Kernel panic - not syncing');
     return { ...exit, guestEnd: panicked ? 'panic' : this.#guestEnd };
   }
 }
