@@ -6,6 +6,7 @@ import { openBlobStore } from '../blobs/index.js';
 import { errnoOf, HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { type Digest, isDigest, parseDocument } from '../oci/index.js';
+import { rootfsMemoryDirectory } from '../rootfs/index.js';
 import type { StoreContext } from './context.js';
 import { blobsDirectory } from './default-parts.js';
 import { measureTree, type TreeSize } from './disk-usage.js';
@@ -15,6 +16,7 @@ import { sweepStagings } from './sweep.js';
 export type CacheKind =
   | 'blobs'
   | 'initrds'
+  | 'rootfs'
   | 'environments'
   | 'kernels'
   | 'snapshots'
@@ -60,6 +62,8 @@ export async function cacheUsage(paths: HearthPaths, context: StoreContext): Pro
     'packed for kernels; made again when needed',
     true,
   );
+  const memory = rootfsMemoryDirectory(paths);
+  await add('rootfs', 'rootfs', memory, 'where built file systems lie; saves building them again', true);
   for (const install of await findInstalls(context.layout)) {
     const manifest = manifestOf(install);
     const name = manifest === undefined ? install.entry : `${manifest.name} ${manifest.version}`;
@@ -110,6 +114,7 @@ function sumByKind(items: readonly CacheItem[]): CacheUsage['kinds'] {
   return {
     blobs: of('blobs'),
     initrds: of('initrds'),
+    rootfs: of('rootfs'),
     environments: of('environments'),
     kernels: of('kernels'),
     snapshots: of('snapshots'),
@@ -142,6 +147,8 @@ export interface CachePruneResult {
   readonly blobsRemoved: number;
   readonly stagingRemoved: number;
   readonly initrdsRemoved: number;
+  /** Memories of where built file systems lie; the file systems themselves are their owner's. */
+  readonly rootfsRecordsRemoved: number;
   /** Images whose name can no longer be resolved offline. */
   readonly forgottenReferences: readonly string[];
 }
@@ -166,15 +173,17 @@ export async function pruneCache(
   const dryRun = options.dryRun === true;
   const blobs = await pruneBlobs(blobsDirectory(paths), options);
   options.signal?.throwIfAborted();
-  const initrds = await pruneInitrds(context.installer.initrdCacheDirectory, options);
+  const initrds = await pruneFiles(context.installer.initrdCacheDirectory, options);
+  const records = await pruneFiles(rootfsMemoryDirectory(paths), options);
   const stagings = await sweepStagings(context.layout, { dryRun });
   const stagingBytes = stagings.reduce((total, { bytes }) => total + bytes, 0);
   return {
     dryRun,
-    freedBytes: blobs.bytes + initrds.bytes + stagingBytes,
+    freedBytes: blobs.bytes + initrds.bytes + records.bytes + stagingBytes,
     blobsRemoved: blobs.count,
     stagingRemoved: stagings.length,
     initrdsRemoved: initrds.count,
+    rootfsRecordsRemoved: records.count,
     forgottenReferences: blobs.forgotten,
   };
 }
@@ -278,7 +287,8 @@ async function reachable(directory: string, roots: readonly string[]): Promise<S
   return reached;
 }
 
-async function pruneInitrds(
+/** Files that are made again when they are needed. */
+async function pruneFiles(
   directory: string,
   options: CachePruneOptions,
 ): Promise<{ count: number; bytes: number }> {

@@ -7,7 +7,7 @@ import type { HearthPaths } from '../fsx/index.js';
 import { ensureInitrd, openKernelStore } from '../kernels/index.js';
 import type { Manifest, Reference } from '../oci/index.js';
 import type { RegistryOptions } from '../registry/index.js';
-import { buildRootfs } from '../rootfs/index.js';
+import { buildRootfsOnce, rootfsMemoryDirectory } from '../rootfs/index.js';
 import type { EnvironmentParts, PulledContent, PullOptions } from './parts.js';
 
 /** What a user may choose about registries; see `registry/`. */
@@ -31,9 +31,11 @@ export function defaultParts(paths: HearthPaths, registry: RegistryChoices = {})
     pull: async (reference, options) => await pull(reference, options, await openBlobs(), registry),
     buildRootfs: async (image, options) => {
       const { onProgress, ...rest } = options;
-      const result = await buildRootfs(image, {
+      // Always converted: a pull is what mends a damaged install. It is remembered for `rootfs build`.
+      const result = await buildRootfsOnce(image, {
         ...rest,
-        digest: true,
+        memoryDirectory: rootfsMemoryDirectory(paths),
+        rebuild: true,
         onProgress: ({ compressedBytes, compressedTotalBytes }) =>
           onProgress?.(compressedBytes, compressedTotalBytes),
       });

@@ -29,6 +29,7 @@ export type {
 } from './progress.js';
 export type { PullEnvironmentOptions } from './pull-options.js';
 export type { RegisterOptions } from './register.js';
+export { installedRootfsPaths } from './rootfs-paths.js';
 export {
   type EnvironmentStore,
   type EnvironmentStoreOptions,

@@ -1,8 +1,7 @@
 /** An image becomes a bootable ext4 file that appears under its name only when it is complete and synced. */
-import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { fileError, HearthError } from '../errors/index.js';
+import { rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { HearthError } from '../errors/index.js';
 import { syncDirectory } from '../fsx/index.js';
 import { digestAlgorithm, type Image, type ImageLayer, layerCompression } from '../oci/index.js';
 import { hashRange } from './hash-range.js';
@@ -10,6 +9,7 @@ import { rootfsIdentity } from './identity.js';
 import type { ConvertDurations, ConvertProgress } from './messages.js';
 import { LayerFailure, runPipeline } from './pipeline.js';
 import { digestRootfs, type RootfsDigest } from './rootfs-digest.js';
+import { createStaging } from './staging.js';
 
 export interface BuildRootfsOptions {
   /** Where the finished image goes; a file there is replaced. Its directory must exist. */
@@ -157,31 +157,6 @@ function assertConvertible(image: Image): void {
     });
   }
   for (const layer of image.layers) layerCompression(layer.descriptor.mediaType);
-}
-
-/** A new empty file beside the output, named after this process; those of dead processes are removed. */
-async function createStaging(outputPath: string): Promise<string> {
-  const directory = dirname(outputPath);
-  const prefix = `.${basename(outputPath)}.`;
-  try {
-    for (const name of await readdir(directory)) {
-      const match = name.startsWith(prefix)
-        ? /^(\d+)-[0-9a-f]{12}\.partial$/.exec(name.slice(prefix.length))
-        : null;
-      if (match !== null && !(await isAlive(match[1] ?? '')))
-        await rm(join(directory, name), { force: true });
-    }
-    const staging = join(directory, `${prefix}${process.pid}-${randomBytes(6).toString('hex')}.partial`);
-    const file = await open(staging, 'wx', 0o644);
-    await file.close();
-    return staging;
-  } catch (error) {
-    throw fileError(error, outputPath);
-  }
-}
-
-async function isAlive(pid: string): Promise<boolean> {
-  return (await stat(`/proc/${pid}`).catch(() => undefined)) !== undefined;
 }
 
 async function allVerified(image: Image, signal: AbortSignal | undefined): Promise<void> {

@@ -3,17 +3,16 @@ import { lstat, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openBlobStore, openLayoutImage } from '../../blobs/index.js';
 import { formatDuration, formatSize, parseSize } from '../../bytes/index.js';
-import { loadConfig } from '../../config/index.js';
 import { HearthError } from '../../errors/index.js';
 import { DEFAULT_PLATFORM, type Image, type Platform, parsePlatform } from '../../oci/index.js';
-import { pullImage } from '../../registry/index.js';
 import {
-  type BuildRootfsOptions,
-  buildRootfs,
+  type BuildOnceOptions,
+  buildRootfsOnce,
   openArchiveImage,
   parseRootfsDigest,
   type RootfsDigest,
-  type RootfsResult,
+  type RootfsOnceResult,
+  rootfsMemoryDirectory,
   verifyRootfs,
 } from '../../rootfs/index.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
@@ -55,6 +54,9 @@ async function openImage(
   }
   progress.update('build', text, { phase: 'resolve' });
   const blobs = await openBlobStore(join(paths.cache, 'blobs'));
+  // Loaded here, because an image on this disk needs neither configuration nor an HTTP client.
+  const { loadConfig } = await import('../../config/index.js');
+  const { pullImage } = await import('../../registry/index.js');
   const { registry } = await loadConfig(paths);
   const image = await pullImage(text, {
     ...registry,
@@ -106,6 +108,7 @@ export const rootfsBuild: Command = {
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
     'max-content': { type: 'string', value: 'SIZE', help: 'Refuse more content than this (default 32G)' },
     verify: { type: 'string', value: 'DIGEST', help: 'Fail unless the result has this digest' },
+    'no-cache': { type: 'boolean', help: 'Convert even if this machine has the same file system' },
     insecure: { type: 'string', multiple: true, value: 'HOST', help: 'Allow plain HTTP and any certificate' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     ...JSON_OPTION,
@@ -138,7 +141,9 @@ export const rootfsBuild: Command = {
       try {
         return await buildVerified(opened.image, expected, {
           outputPath,
-          digest: true,
+          memoryDirectory: rootfsMemoryDirectory(context.paths),
+          rebuild: args.flag('no-cache') || expected !== undefined,
+          alsoAt: () => installedRootfs(context),
           ...limits,
           signal,
           onProgress: ({ compressedBytes, compressedTotalBytes, stage }) =>
@@ -157,17 +162,22 @@ export const rootfsBuild: Command = {
   },
 };
 
+async function installedRootfs({ paths, env }: CommandContext): Promise<string[]> {
+  const { installedRootfsPaths } = await import('../../environments/index.js');
+  return await installedRootfsPaths(paths, env);
+}
+
 /** Builds; with `expected` the file takes its name only when it has that digest. */
 async function buildVerified(
   image: Image,
   expected: RootfsDigest | undefined,
-  options: BuildRootfsOptions,
-): Promise<RootfsResult> {
-  if (expected === undefined) return await buildRootfs(image, options);
+  options: BuildOnceOptions,
+): Promise<RootfsOnceResult> {
+  if (expected === undefined) return await buildRootfsOnce(image, options);
   const { outputPath } = options;
   const unverifiedPath = `${outputPath}.unverified`;
   try {
-    const result = await buildRootfs(image, { ...options, outputPath: unverifiedPath });
+    const result = await buildRootfsOnce(image, { ...options, outputPath: unverifiedPath });
     if (result.digest !== expected) {
       throw new HearthError(
         'ROOTFS_DIGEST_MISMATCH',
@@ -185,16 +195,23 @@ async function buildVerified(
   }
 }
 
-function printResult(args: ParsedArguments, context: CommandContext, result: RootfsResult): void {
+const HOW: Readonly<Record<RootfsOnceResult['origin'], string>> = {
+  built: 'built',
+  kept: 'unchanged, checked',
+  reflink: 'cloned from an earlier build',
+  copy: 'copied from an earlier build',
+};
+
+function printResult(args: ParsedArguments, context: CommandContext, result: RootfsOnceResult): void {
   if (args.flag('json')) {
     printJson(context, { ...result });
     return;
   }
-  const { outputPath, sizeBytes, contentBytes, entryCount, digest, durationsMs } = result;
+  const { outputPath, sizeBytes, contentBytes, entryCount, digest, durationsMs, origin } = result;
   context.stdout.write(
     [
       outputPath,
-      `  ${formatSize(sizeBytes)}, ${formatSize(contentBytes)} of it content, ${entryCount} entries, in ${formatDuration(durationsMs.total)}`,
+      `  ${formatSize(sizeBytes)}, ${formatSize(contentBytes)} of it content, ${entryCount} entries, ${HOW[origin]} in ${formatDuration(durationsMs.total)}`,
       `  ${digest}`,
       '',
     ].join('\n'),
