@@ -4,7 +4,7 @@ import process from 'node:process';
 
 const [first] = process.argv.slice(2);
 if (first === '--version' || first === '-V') {
-  const { packageVersion } = await import('./package-version.js');
+  const { packageVersion } = await import('../fsx/index.js');
   process.stdout.write(`hearth ${packageVersion()}\n`);
 } else {
   const { runCli } = await import('./run-cli.js');

@@ -1,8 +1,8 @@
 /** The user's sandboxes for a command: through the daemon, started when there is none. */
 import type { Service, ServiceCallOptions } from '../contract/index.js';
+import { packageVersion } from '../fsx/index.js';
 import { connectDaemon } from '../sdk/index.js';
 import type { CommandContext } from './command.js';
-import { packageVersion } from './package-version.js';
 import type { Progress } from './progress.js';
 
 export async function openService(

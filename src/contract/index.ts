@@ -1,3 +1,6 @@
+export { CapturedOutput } from './captured-run.js';
+export type { OperationProgress, OutputPiece, ServiceCallOptions } from './handlers.js';
+export type { Operation } from './operation.js';
 export {
   isOperation,
   isProcessOperation,
@@ -19,5 +22,5 @@ export {
   ProcessFrameDecoder,
 } from './process-wire.js';
 export { exitOutput, startedOutput } from './schemas.js';
-export { createLocalService, type Service, type ServiceCallOptions } from './service.js';
+export { createLocalService, type Service } from './service.js';
 export { errorFromJson, errorOfAnswer, errorToJson } from './wire-error.js';

@@ -1,22 +1,12 @@
 /**
- * Every operation on sandboxes, once: what it is called, takes and gives. The daemon, its clients and the
+ * Every operation, once: what it is called, takes and gives. The daemon, its clients and the
  * in-process service all read this table.
  */
 import type { z } from 'zod';
+import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
+import { operation } from './operation.js';
+import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
-
-export interface Operation<I extends z.ZodType = z.ZodType, O extends z.ZodType = z.ZodType> {
-  /** One line for people. */
-  readonly doc: string;
-  readonly input: I;
-  readonly output: O;
-  /** Tells phases while it works, and ends when its caller goes away. */
-  readonly progress?: boolean;
-}
-
-function operation<I extends z.ZodType, O extends z.ZodType>(definition: Operation<I, O>): Operation<I, O> {
-  return definition;
-}
 
 export const OPERATIONS = {
   'sandbox.create': operation({
@@ -86,6 +76,8 @@ export const OPERATIONS = {
     input: schemas.execKillInput,
     output: schemas.nothing,
   }),
+  ...RUN_OPERATIONS,
+  ...ENVIRONMENT_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */
@@ -102,9 +94,17 @@ export const PROCESS_OPERATIONS = {
 
 export type OperationName = keyof typeof OPERATIONS;
 export type ProcessOperationName = keyof typeof PROCESS_OPERATIONS;
-export type OperationInput<N extends OperationName> = z.input<(typeof OPERATIONS)[N]['input']>;
+/** Callers keep what they pass. */
+type DeepReadonly<T> = T extends readonly (infer E)[]
+  ? readonly DeepReadonly<E>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+export type OperationInput<N extends OperationName> = DeepReadonly<z.input<(typeof OPERATIONS)[N]['input']>>;
 export type OperationOutput<N extends OperationName> = z.output<(typeof OPERATIONS)[N]['output']>;
-export type ProcessInput<N extends ProcessOperationName> = z.input<(typeof PROCESS_OPERATIONS)[N]['input']>;
+export type ProcessInput<N extends ProcessOperationName> = DeepReadonly<
+  z.input<(typeof PROCESS_OPERATIONS)[N]['input']>
+>;
 
 export const isOperation = (name: string): name is OperationName => Object.hasOwn(OPERATIONS, name);
 export const isProcessOperation = (name: string): name is ProcessOperationName =>

@@ -1,6 +1,8 @@
 /** The operations as a program calls them, whoever carries them out: this process or the daemon. */
 import type { GuestProcess } from '../agent/index.js';
-import type { Runtime, SandboxProgress } from '../sandboxes/index.js';
+import type { Runtime } from '../sandboxes/index.js';
+import { environmentHandlers } from './environment-handlers.js';
+import type { HandlersOf, ServiceCallOptions } from './handlers.js';
 import {
   OPERATIONS,
   type OperationInput,
@@ -11,11 +13,7 @@ import {
   type ProcessOperationName,
 } from './operations.js';
 import { parseInput } from './parse-input.js';
-
-export interface ServiceCallOptions {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: SandboxProgress) => void;
-}
+import { runHandlers } from './run-handlers.js';
 
 export interface Service {
   /** @throws {HearthError} `REQUEST_INVALID` and what the operation throws. */
@@ -31,13 +29,6 @@ export interface Service {
     options?: { readonly signal?: AbortSignal },
   ): Promise<GuestProcess>;
 }
-
-type Handlers = {
-  readonly [N in OperationName]: (
-    input: ReturnType<(typeof OPERATIONS)[N]['input']['parse']>,
-    options: ServiceCallOptions,
-  ) => Promise<OperationOutput<N>>;
-};
 
 const DEFAULT_LOG_BYTES = 256 * 1024;
 
@@ -68,7 +59,7 @@ export function createLocalService(runtime: Runtime): Service {
   };
 }
 
-function handlersOf(runtime: Runtime): Handlers {
+function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
   return {
     'sandbox.create': async (spec, options) => ({ sandbox: copy(await runtime.create(spec, options)) }),
     'sandbox.start': async ({ sandbox }, options) => ({
@@ -108,6 +99,8 @@ function handlersOf(runtime: Runtime): Handlers {
       await runtime.signalExec(sandbox, execId, signal ?? 'SIGTERM');
       return {};
     },
+    ...runHandlers(runtime),
+    ...environmentHandlers(runtime.environments),
   };
 }
 

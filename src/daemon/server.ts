@@ -1,7 +1,7 @@
 /**
  * The operations over HTTP: `POST /v1/<operation>` with a JSON body. The answer is `{"result": …}` or
- * `{"error": …}`, and with `accept: application/x-ndjson` lines of `{"progress": …}` before it. A command of a
- * guest is an upgrade to the conversation of `contract/process-wire.ts`.
+ * `{"error": …}`; `answer.ts` has its other forms. A conversation with a command of a guest is an upgrade to the
+ * protocol of `contract/process-wire.ts`.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -10,12 +10,13 @@ import {
   isOperation,
   isProcessOperation,
   OPERATIONS,
+  type Operation,
   type Service,
-  type ServiceCallOptions,
 } from '../contract/index.js';
 import { ERROR_KINDS, HearthError, type HearthErrorJson } from '../errors/index.js';
 import type { Runtime } from '../sandboxes/index.js';
 import { PROCESS_PROTOCOL, VERSION_HEADER } from '../sdk/index.js';
+import { Answer, finishJson } from './answer.js';
 import { Metrics } from './metrics.js';
 import { serveProcess } from './process-session.js';
 import { readBody } from './read-body.js';
@@ -104,6 +105,7 @@ class OperationServer {
       return;
     }
     const name = operationOf(request);
+    const answer = new Answer(request, response);
     this.#requests += 1;
     const gone = new AbortController();
     response.once('close', () => {
@@ -113,14 +115,14 @@ class OperationServer {
       this.#assertRoom();
       this.#assertVersion(request, name);
       if (request.method !== 'POST') throw unknownOperation(`${request.method} ${name}`);
-      const result = await this.#carryOut(name, request, response, gone.signal);
+      const result = await this.#carryOut(name, request, answer, gone.signal);
       this.#metrics.count(name, 'ok');
-      finish(response, 200, { result });
+      answer.result(result);
       if (name === 'daemon.stop') this.#options.onStop(isKeep(result) ? 'keep' : 'stop');
     } catch (error) {
       const json = errorToJson(error);
       this.#metrics.count(isOperation(name) ? name : 'unknown', json.code);
-      finish(response, ERROR_KINDS[json.kind].httpStatus, { error: json });
+      answer.error(json);
       // What was not read of a request would be taken for the next one.
       if (!request.complete) request.destroy();
     } finally {
@@ -162,25 +164,20 @@ class OperationServer {
   async #carryOut(
     name: string,
     request: IncomingMessage,
-    response: ServerResponse,
+    answer: Answer,
     signal: AbortSignal,
   ): Promise<unknown> {
     const input = await readBody(request, this.#limits.maxBodyBytes);
     if (name === 'daemon.ping') return { version: this.#options.version };
     if (name === 'daemon.stop') return { vms: isKeep(input) ? 'keep' : 'stop' };
     if (!isOperation(name)) throw unknownOperation(name);
-    const tellsProgress = 'progress' in OPERATIONS[name];
-    const options: ServiceCallOptions = tellsProgress ? { signal } : {};
-    if (!tellsProgress || !/\bapplication\/x-ndjson\b/.test(request.headers.accept ?? '')) {
-      return await this.#options.service.call(name, input as never, options);
-    }
+    const operation: Operation = OPERATIONS[name];
     return await this.#options.service.call(name, input as never, {
-      ...options,
-      onProgress: (progress) => {
-        if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-        // A client that does not read may miss steps, never the result.
-        if (!response.writableNeedDrain) response.write(`${JSON.stringify({ progress })}\n`);
-      },
+      ...(operation.progress || operation.streams ? { signal } : {}),
+      ...(operation.progress && answer.tellsMore
+        ? { onProgress: (progress) => answer.progress(progress) }
+        : {}),
+      ...(operation.streams && answer.tellsMore ? { onOutput: (piece) => answer.output(piece) } : {}),
     });
   }
 
@@ -189,14 +186,14 @@ class OperationServer {
     switch (url) {
       case '/healthz':
       case '/readyz':
-        finish(response, 200, { status: 'ok', version, sandboxes: runtime.list().length });
+        finishJson(response, 200, { status: 'ok', version, sandboxes: runtime.list().length });
         return;
       case '/metrics':
         response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
         response.end(this.#metrics.text(runtime, this.#processes));
         return;
       default:
-        finish(response, 404, { error: unknownOperation(`GET ${url.slice(0, 64)}`).toJSON() });
+        finishJson(response, 404, { error: unknownOperation(`GET ${url.slice(0, 64)}`).toJSON() });
     }
   }
 
@@ -247,18 +244,6 @@ function unknownOperation(name: string): HearthError {
     hint: 'Look at docs/sandboxes.md for the operations of the daemon.',
     details: { operation: name },
   });
-}
-
-function finish(response: ServerResponse, status: number, body: object): void {
-  if (response.destroyed) return;
-  const text = `${JSON.stringify(body)}\n`;
-  if (!response.headersSent) {
-    response.writeHead(status, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(text),
-    });
-  }
-  response.end(text);
 }
 
 function refuse(socket: Duplex, error: HearthErrorJson): void {

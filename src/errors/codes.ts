@@ -155,6 +155,7 @@ export const ERROR_CODES = {
   PORT_IN_USE: 'conflict',
   PORT_DENIED: 'denied',
   PORT_ADDRESS_UNAVAILABLE: 'usage',
+  PORT_NOT_PUBLISHED: 'notFound',
 
   // Sandboxes
   SANDBOX_NOT_FOUND: 'notFound',
@@ -176,6 +177,8 @@ export const ERROR_CODES = {
   DAEMON_INSECURE: 'denied',
   DAEMON_VERSION_MISMATCH: 'unsupported',
   DAEMON_PROTOCOL_INVALID: 'integrity',
+  DAEMON_UNAUTHORIZED: 'denied',
+  DAEMON_HOST_REFUSED: 'denied',
 
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorKind>;

@@ -13,6 +13,7 @@ export {
 } from './guest-command.js';
 export { type MachinePhase, prepareMachine, type StartKind } from './machine.js';
 export type { MachineSpec } from './machine-spec.js';
+export type { OneShotOptions, OneShotOutcome, OneShotSpec } from './one-shot.js';
 export { parseSignal } from './parse-signal.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export {

@@ -12,6 +12,7 @@ import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
 import type { ConsolePiece } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
 import { killOrphans } from './kill-orphans.js';
+import { type OneShotOptions, type OneShotOutcome, type OneShotSpec, runOneShot } from './one-shot.js';
 import { parseSignal } from './parse-signal.js';
 import { Reaper } from './reaper.js';
 import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
@@ -78,6 +79,10 @@ export interface Runtime {
     options: { readonly maxBytes: number; readonly cursor?: string | undefined },
   ): Promise<ConsolePiece>;
   stats(reference: string): Promise<SandboxStats>;
+  /** A command in a VM of its own that is gone afterwards; `list` does not show it. */
+  runOnce(spec: OneShotSpec, options: OneShotOptions): Promise<OneShotOutcome>;
+  /** What sandboxes are made from. */
+  readonly environments: EnvironmentStore;
   /** How many have a VM, or are about to. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
@@ -145,6 +150,10 @@ class LocalRuntime implements Runtime {
 
   get activeCount(): number {
     return [...this.#sandboxes.values()].filter(({ record }) => hasVm(record.state)).length;
+  }
+
+  get environments(): EnvironmentStore {
+    return this.#parts.environments;
   }
 
   async create(spec: CreateSandboxSpec, options: SandboxOperationOptions = {}): Promise<SandboxInfo> {
@@ -266,6 +275,10 @@ class LocalRuntime implements Runtime {
 
   async stats(reference: string): Promise<SandboxStats> {
     return await sandboxStats(this.#find(reference));
+  }
+
+  async runOnce(spec: OneShotSpec, options: OneShotOptions): Promise<OneShotOutcome> {
+    return await runOneShot(spec, this.#parts, options);
   }
 
   async close(vms: 'keep' | 'stop'): Promise<void> {

@@ -5,13 +5,13 @@ import {
   type OperationInput,
   type OperationName,
   type OperationOutput,
+  type OperationProgress,
   type ProcessInput,
   type ProcessOperationName,
   type Service,
   type ServiceCallOptions,
 } from '../contract/index.js';
 import { HearthError } from '../errors/index.js';
-import type { SandboxProgress } from '../sandboxes/index.js';
 import { httpCall } from './http-call.js';
 import { openRemoteProcess } from './remote-process.js';
 
@@ -26,7 +26,7 @@ export function createDaemonClient({ socketPath, version }: DaemonClientOptions)
     async call<N extends OperationName>(
       name: N,
       input: OperationInput<N>,
-      { signal, onProgress }: ServiceCallOptions = {},
+      { signal, onProgress, onOutput }: ServiceCallOptions = {},
     ): Promise<OperationOutput<N>> {
       const result = await httpCall({
         socketPath,
@@ -34,7 +34,10 @@ export function createDaemonClient({ socketPath, version }: DaemonClientOptions)
         operation: name,
         input,
         signal,
-        onProgress: (progress) => onProgress?.(progress as SandboxProgress),
+        ...(onProgress === undefined
+          ? {}
+          : { onProgress: (progress) => onProgress(progress as OperationProgress) }),
+        onOutput,
       });
       const parsed = OPERATIONS[name].output.safeParse(result);
       if (parsed.success) return parsed.data as OperationOutput<N>;

@@ -1,6 +1,6 @@
 /** One request to the daemon: JSON there, lines of progress and one result back. */
 import { type IncomingMessage, request } from 'node:http';
-import { errorOfAnswer } from '../contract/index.js';
+import { errorOfAnswer, type OutputPiece } from '../contract/index.js';
 import { errnoOf, HearthError } from '../errors/index.js';
 
 export interface HttpCall {
@@ -11,6 +11,8 @@ export interface HttpCall {
   readonly input: unknown;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: unknown) => void) | undefined;
+  /** Nothing more is read until it resolves. */
+  readonly onOutput?: ((piece: OutputPiece) => void | Promise<void>) | undefined;
 }
 
 export const VERSION_HEADER = 'hearth-version';
@@ -41,7 +43,15 @@ export function unreachable(error: unknown, socketPath: string): unknown {
   });
 }
 
-function send({ socketPath, version, operation, input, signal }: HttpCall): Promise<IncomingMessage> {
+function send({
+  socketPath,
+  version,
+  operation,
+  input,
+  signal,
+  onProgress,
+  onOutput,
+}: HttpCall): Promise<IncomingMessage> {
   const body = Buffer.from(JSON.stringify(input));
   return new Promise((resolve, reject) => {
     const outgoing = request({
@@ -53,7 +63,7 @@ function send({ socketPath, version, operation, input, signal }: HttpCall): Prom
         host: 'hearth',
         'content-type': 'application/json',
         'content-length': body.byteLength,
-        accept: 'application/x-ndjson',
+        accept: (onProgress ?? onOutput) === undefined ? 'application/json' : 'application/x-ndjson',
         [VERSION_HEADER]: version,
       },
       ...(signal === undefined ? {} : { signal }),
@@ -64,31 +74,39 @@ function send({ socketPath, version, operation, input, signal }: HttpCall): Prom
   });
 }
 
-async function readAnswer(response: IncomingMessage, { operation, onProgress }: HttpCall): Promise<unknown> {
+async function readAnswer(
+  response: IncomingMessage,
+  { operation, onProgress, onOutput }: HttpCall,
+): Promise<unknown> {
   let rest = '';
-  let totalBytes = 0;
   let answer: unknown;
-  const take = (line: string): void => {
+  const take = async (line: string): Promise<void> => {
     if (line === '') return;
     const message: unknown = JSON.parse(line);
-    if (typeof message === 'object' && message !== null && 'progress' in message)
-      onProgress?.(message.progress);
+    if (typeof message !== 'object' || message === null) throw invalid(operation, 'a line of another form');
+    if ('progress' in message) onProgress?.(message.progress);
+    else if ('output' in message) await onOutput?.(outputOf(message.output, operation));
     else answer = message;
   };
   response.setEncoding('utf8');
   for await (const chunk of response) {
-    const text = String(chunk);
-    totalBytes += text.length;
-    if (totalBytes > MAX_ANSWER_BYTES) throw invalid(operation, `more than ${MAX_ANSWER_BYTES} bytes`);
-    const lines = (rest + text).split('\n');
+    const lines = (rest + String(chunk)).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) take(line);
+    if (rest.length > MAX_ANSWER_BYTES) throw invalid(operation, `more than ${MAX_ANSWER_BYTES} bytes`);
+    for (const line of lines) await take(line);
   }
-  take(rest);
+  await take(rest);
   const error = errorOfAnswer(answer);
   if (error !== undefined) throw error;
   if (typeof answer === 'object' && answer !== null && 'result' in answer) return answer.result;
   throw invalid(operation, 'neither result nor error');
+}
+
+function outputOf(value: unknown, operation: string): OutputPiece {
+  const { stream, text, base64 } = value as Readonly<Record<string, unknown>>;
+  if (stream !== 'stdout' && stream !== 'stderr') throw invalid(operation, 'output of no stream');
+  const bytes = typeof text === 'string' ? Buffer.from(text) : Buffer.from(String(base64), 'base64');
+  return { stream, bytes };
 }
 
 function invalid(operation: string, reason: string): HearthError {

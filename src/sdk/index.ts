@@ -1,5 +1,49 @@
+export type {
+  Command,
+  CommandInput,
+  CommandOptions,
+  ExecOptions,
+  ExecResult,
+  ExitStatus,
+  OutputEvent,
+} from './command.js';
 export { type ConnectDaemonOptions, connectDaemon, stopDaemon } from './connect-daemon.js';
 export { createDaemonClient, type DaemonClientOptions } from './daemon-client.js';
 export { checkSocket, type DaemonLocation, daemonLocation, ensureSecureDirectory } from './daemon-socket.js';
+export type {
+  EnvironmentInfo,
+  EnvironmentInspection,
+  EnvironmentSummary,
+  Environments,
+  Progress,
+  ProgressOptions,
+  PrunedEnvironments,
+  PullOptions,
+  RegisterOptions,
+  RemovedEnvironment,
+  VerifiedEnvironment,
+} from './environments.js';
+export { Hearth } from './hearth.js';
 export { VERSION_HEADER } from './http-call.js';
+export {
+  type HearthMode,
+  type HearthOptions,
+  type OpenedService,
+  openService,
+} from './open-service.js';
 export { PROCESS_PROTOCOL } from './remote-process.js';
+export type { RunOptions, RunResult } from './run.js';
+export {
+  type AttachOptions,
+  type ConsoleLog,
+  type CreateSandboxOptions,
+  type RunningCommand,
+  Sandbox,
+  type SandboxChanges,
+  type SandboxInfo,
+  type SandboxStats,
+  type SpawnOptions,
+} from './sandbox.js';
+export type { PublishedPort, SandboxPorts } from './sandbox-ports.js';
+export type { SandboxProcess } from './sandbox-process.js';
+export type { Sandboxes } from './sandboxes.js';

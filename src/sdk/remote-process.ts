@@ -200,6 +200,8 @@ class RemoteProcess implements GuestProcess {
     this.#settle();
     this.stdout.push(null);
     this.stderr.push(null);
+    // Without effect on one that has started.
+    this.#rejectStarted(exit.failure ?? new HearthError('EXEC_FAILED', 'the command did not start'));
     this.#resolveExited(exit);
   }
 

@@ -130,6 +130,7 @@ const PINNED: Readonly<Record<string, string>> = {
   PORT_IN_USE: 'conflict',
   PORT_DENIED: 'denied',
   PORT_ADDRESS_UNAVAILABLE: 'usage',
+  PORT_NOT_PUBLISHED: 'notFound',
   SANDBOX_NOT_FOUND: 'notFound',
   SANDBOX_EXISTS: 'conflict',
   SANDBOX_AMBIGUOUS: 'usage',
@@ -147,6 +148,8 @@ const PINNED: Readonly<Record<string, string>> = {
   DAEMON_INSECURE: 'denied',
   DAEMON_VERSION_MISMATCH: 'unsupported',
   DAEMON_PROTOCOL_INVALID: 'integrity',
+  DAEMON_UNAUTHORIZED: 'denied',
+  DAEMON_HOST_REFUSED: 'denied',
   INTERNAL: 'internal',
 };
 

@@ -1,11 +1,11 @@
 /** `hearth serve`: the daemon in the foreground, and its end. */
 import { parseDuration } from '../../bytes/index.js';
 import { runDaemon } from '../../daemon/index.js';
+import { packageVersion } from '../../fsx/index.js';
 import { guestAgentPath } from '../../sandboxes/index.js';
 import { stopDaemon } from '../../sdk/index.js';
 import type { Command } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
-import { packageVersion } from '../package-version.js';
 
 export const serve: Command = {
   name: 'serve',

@@ -1,6 +1,6 @@
 import process from 'node:process';
+import { packageVersion } from '../../fsx/index.js';
 import type { Command } from '../command.js';
-import { packageVersion } from '../package-version.js';
 
 export const version: Command = {
   name: 'version',
