@@ -1,5 +1,6 @@
 export { CapturedOutput } from './captured-run.js';
 export type { OperationProgress, OutputPiece, ServiceCallOptions } from './handlers.js';
+export { openApiDocument } from './openapi.js';
 export type { Operation } from './operation.js';
 export {
   isOperation,
