@@ -27,7 +27,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
       },
       {
         name: 'start',
-        summary: 'Boot sandboxes',
+        summary: 'Start sandboxes',
         load: async () => (await import('./commands/lifecycle.js')).start,
       },
       {
@@ -94,6 +94,16 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         name: 'rm',
         summary: 'Remove sandboxes',
         load: async () => (await import('./commands/lifecycle.js')).rm,
+      },
+    ],
+  },
+  {
+    title: 'State',
+    commands: [
+      {
+        name: 'reset',
+        summary: 'Give sandboxes back their first disks',
+        load: async () => (await import('./commands/lifecycle.js')).reset,
       },
     ],
   },

@@ -6,6 +6,10 @@ export const JSON_OPTION = {
   json: { type: 'boolean', help: 'Print one JSON document' },
 } as const satisfies Record<string, OptionSpec>;
 
+export const COLD_OPTION = {
+  cold: { type: 'boolean', help: 'Boot, rather than resume a VM that has booted before' },
+} as const satisfies Record<string, OptionSpec>;
+
 export const PROGRESS_OPTIONS = {
   progress: {
     type: 'string',

@@ -7,6 +7,8 @@ import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
 import { operation } from './operation.js';
 import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
+import { SNAPSHOT_OPERATIONS } from './snapshot-operations.js';
+import { startInput } from './snapshot-schemas.js';
 
 export const OPERATIONS = {
   'sandbox.create': operation({
@@ -16,8 +18,8 @@ export const OPERATIONS = {
     progress: true,
   }),
   'sandbox.start': operation({
-    doc: 'Boot a sandbox; does nothing when it runs',
-    input: schemas.referenceInput,
+    doc: 'Start a sandbox; does nothing when it runs',
+    input: startInput,
     output: schemas.oneSandbox,
     progress: true,
   }),
@@ -78,6 +80,7 @@ export const OPERATIONS = {
   }),
   ...RUN_OPERATIONS,
   ...ENVIRONMENT_OPERATIONS,
+  ...SNAPSHOT_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */

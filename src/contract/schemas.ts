@@ -14,7 +14,12 @@ const MAX_DURATION_MS = 2 ** 31 - 1;
 const MAX_RING_BYTES = 16 * 1024 * 1024;
 const MAX_LOG_BYTES = 2 * 1024 * 1024;
 
-const sandbox = z.string().min(1).max(MAX_NAME_CHARS).describe('Name, id, or the beginning of one id');
+export const sandboxReference = z
+  .string()
+  .min(1)
+  .max(MAX_NAME_CHARS)
+  .describe('Name, id, or the beginning of one id');
+const sandbox = sandboxReference;
 const name = z.string().min(1).max(MAX_NAME_CHARS);
 const durationMs = z.number().int().min(0).max(MAX_DURATION_MS);
 const limitMs = z.number().int().min(1).max(MAX_DURATION_MS);
@@ -141,6 +146,8 @@ export const sandboxOutput = z.object({
   expiresAt: z.string().nullable(),
   stopReason: z.enum(STOP_REASONS).nullable(),
   failure: errorSchema.nullable(),
+  /** How its present or last VM came up. */
+  startKind: z.enum(['cold', 'warm']).nullable(),
   cpus: count,
   memoryMib: count,
   diskBytes: byteCount,

@@ -14,6 +14,7 @@ import {
 } from './operations.js';
 import { parseInput } from './parse-input.js';
 import { runHandlers } from './run-handlers.js';
+import { snapshotHandlers } from './snapshot-handlers.js';
 
 export interface Service {
   /** @throws {HearthError} `REQUEST_INVALID` and what the operation throws. */
@@ -62,8 +63,8 @@ export function createLocalService(runtime: Runtime): Service {
 function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
   return {
     'sandbox.create': async (spec, options) => ({ sandbox: copy(await runtime.create(spec, options)) }),
-    'sandbox.start': async ({ sandbox }, options) => ({
-      sandbox: copy(await runtime.start(sandbox, options)),
+    'sandbox.start': async ({ sandbox, cold }, options) => ({
+      sandbox: copy(await runtime.start(sandbox, { ...options, cold })),
     }),
     'sandbox.stop': async ({ sandbox, graceMs }) => ({
       sandbox: copy(await runtime.stop(sandbox, { graceMs })),
@@ -101,6 +102,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     },
     ...runHandlers(runtime),
     ...environmentHandlers(runtime.environments),
+    ...snapshotHandlers(runtime.snapshots),
   };
 }
 

@@ -1,21 +1,26 @@
-/** Boots the VM of a sandbox from its own disk. */
+/** Starts the VM of a sandbox from its own disk: boots it, or lets it go on from a saved one. */
 import { join } from 'node:path';
 import { HearthError } from '../errors/index.js';
 import { startDetachedVm } from '../vmm/index.js';
+import { giveIdentity } from './guest-identity.js';
 import { LEAST_MEMORY_MIB } from './machine.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import { SandboxVm } from './sandbox-vm.js';
+import type { StartSource } from './start-source.js';
 
 export interface BootSandboxOptions {
   readonly directory: string;
   readonly signal?: AbortSignal;
   readonly onPhase?: (phase: 'boot' | 'ready') => void;
+  /** Goes on from this; its disk is the sandbox's own by now. */
+  readonly source?: StartSource;
   /** Called as soon as there is a process: what follows may fail, or we may be killed. */
   readonly onVmm: (vm: SandboxVm) => Promise<void>;
 }
 
 /** Long enough for a crowded machine under emulation; a VM that ends early is noticed at once. */
 const BOOT_TIMEOUT_MS = 120_000;
+const RESUME_TIMEOUT_MS = 15_000;
 const GROW_TIMEOUT_MS = 120_000;
 
 /**
@@ -25,9 +30,9 @@ const GROW_TIMEOUT_MS = 120_000;
  *   process is left then.
  */
 export async function bootSandbox(record: SandboxRecord, options: BootSandboxOptions): Promise<SandboxVm> {
-  const { directory, signal, onPhase } = options;
+  const { directory, signal, onPhase, source } = options;
   const passed = signal === undefined ? {} : { signal };
-  onPhase?.('boot');
+  if (source === undefined) onPhase?.('boot');
   const vm = await startDetachedVm(
     {
       directory,
@@ -38,13 +43,19 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
       memoryMib: record.memoryMib,
       disks: [{ path: join(directory, record.disk.fileName), format: record.disk.format, readOnly: false }],
       accelerator: record.accelerator,
+      ...(source === undefined
+        ? {}
+        : {
+            memory: { kind: 'copy-on-write', path: source.memoryPath },
+            resumeFrom: { statePath: source.statePath },
+          }),
     },
     passed,
   );
   const sandboxVm = new SandboxVm(vm);
   try {
     await options.onVmm(sandboxVm);
-    await finishBoot(sandboxVm, record, passed);
+    await finishStart(sandboxVm, record, source?.processes, passed);
     onPhase?.('ready');
     return sandboxVm;
   } catch (error) {
@@ -53,15 +64,23 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
   }
 }
 
-/** Waits for the agent of a VM that boots, and makes the guest the sandbox's own. */
-export async function finishBoot(
+/**
+ * Waits for the agent of a VM that starts, and makes the guest the sandbox's own. One that goes on from a saved VM
+ * is given what no two VMs may share, each part acknowledged, before anybody else can reach it.
+ *
+ * @param inherited What becomes of the commands in a saved VM; undefined for one that boots.
+ */
+export async function finishStart(
   vm: SandboxVm,
   record: SandboxRecord,
+  inherited: StartSource['processes'] | undefined,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  const agent = await vm.agent({ timeoutMs: BOOT_TIMEOUT_MS, ...options });
+  const timeoutMs = inherited === undefined ? BOOT_TIMEOUT_MS : RESUME_TIMEOUT_MS;
+  const agent = await vm.agent({ timeoutMs, ...options });
   if (record.disk.growPending) await agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...options });
-  await agent.setHostname(hostName(record.name), options);
+  if (inherited === undefined) await agent.setHostname(hostName(record.name), options);
+  else await giveIdentity(agent, hostName(record.name), options);
 }
 
 /** A name of the sandbox that the kernel takes: RFC 1123 has no `_`, and a label ends in a letter or digit. */

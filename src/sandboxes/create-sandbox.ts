@@ -39,7 +39,10 @@ export interface CreateSandboxSpec {
 }
 
 export interface SandboxProgress {
-  /** `resolve`, `download`, `convert`, `install` of an image; `clone`, `boot`, `ready`, `stop` of a sandbox. */
+  /**
+   * `resolve`, `download`, `convert`, `install` of an image; `clone`, `prepare`, `resume`, `boot`, `ready`, `save`,
+   * `stop` of a sandbox.
+   */
   readonly phase: string;
   /** Name of the environment. */
   readonly environment: string;
@@ -121,7 +124,10 @@ export async function createSandbox(
         directory: environment.directory,
         kernelPath: environment.kernelPath,
         initrdPath,
+        rootfsPath: environment.rootfsPath,
       },
+      pristine: true,
+      startKind: null,
       disk: {
         fileName: DISK_FILE,
         format: clone.format,

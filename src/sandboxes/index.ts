@@ -28,3 +28,4 @@ export type { SandboxExecSpec } from './sandbox-exec.js';
 export { SANDBOX_STATES, type SandboxInfo, type SandboxState } from './sandbox-record.js';
 export type { SandboxStats } from './sandbox-stats.js';
 export { sandboxesUsing } from './sandbox-store.js';
+export type { Snapshots } from './snapshots/snapshots.js';

@@ -2,7 +2,6 @@
  * A running VM of an environment: its own disk, a VMM process, and the agent that answered. What both `run` and
  * long-lived sandboxes stand on.
  */
-import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentClient } from '../agent/index.js';
@@ -12,7 +11,9 @@ import type { HearthPaths } from '../fsx/index.js';
 import { createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
 import { type BootedVm, bootVm } from './boot.js';
 import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
+import { giveIdentity } from './guest-identity.js';
 import type { MachineSpec } from './machine-spec.js';
+import { isWarmFailure } from './warm-failure.js';
 
 /** How a machine came up: by booting, or from a boot snapshot. */
 export type StartKind = 'cold' | 'warm';
@@ -51,8 +52,6 @@ const DISK_FILE = 'disk';
 const BOOT_TIMEOUT_MS = 120_000;
 const RESUME_TIMEOUT_MS = 15_000;
 const GROW_TIMEOUT_MS = 120_000;
-const ENTROPY_BYTES = 64;
-const MACHINE_ID_BYTES = 16;
 
 /**
  * Gives the environment a disk of its own, starts it, and waits for the agent.
@@ -67,7 +66,6 @@ export async function startMachine(spec: MachineSpec, options: StartMachineOptio
     try {
       return await startWarm(spec, driver, options);
     } catch (error) {
-      // Only what concerns the snapshot: a missing VMM or a full disk would stop a boot as well.
       if (!isWarmFailure(error)) throw error;
       onFallback?.(error);
       await rm(join(options.directory, DISK_FILE), { force: true });
@@ -89,20 +87,6 @@ export async function prepareMachine(
   if ((await findBootSnapshot(spec, paths)) !== undefined) return false;
   await makeBootSnapshot(spec, { paths, driver, ...(signal === undefined ? {} : { signal }) });
   return true;
-}
-
-/** What a boot may survive though a resume did not. */
-const WARM_FAILURES: ReadonlySet<string> = new Set([
-  'VM_EXITED',
-  'VMM_REQUEST_FAILED',
-  'VMM_TIMEOUT',
-  'AGENT_TIMEOUT',
-  'AGENT_DISCONNECTED',
-  'AGENT_PROTOCOL_INVALID',
-]);
-
-function isWarmFailure(error: unknown): error is HearthError {
-  return HearthError.is(error) && WARM_FAILURES.has(error.code);
 }
 
 function assertBootable({ memoryMib, environment }: MachineSpec): void {
@@ -192,22 +176,6 @@ async function startWarm(
   }
   onPhase?.('ready');
   return machineOf(booted, 'warm', { startedAt, preparedAt, clonedAt });
-}
-
-/**
- * Makes a resumed VM one of its own, before it runs anything: random numbers, host name, machine id; its clock was
- * set by the hello. Fail-closed: each part is acknowledged by the guest, or the VM is not used.
- */
-async function giveIdentity(
-  agent: AgentClient,
-  hostname: string,
-  given: { readonly signal?: AbortSignal },
-): Promise<void> {
-  await Promise.all([
-    agent.addEntropy(randomBytes(ENTROPY_BYTES), given),
-    agent.setHostname(hostname, given),
-    agent.setMachineId(randomBytes(MACHINE_ID_BYTES).toString('hex'), given),
-  ]);
 }
 
 function vmSpec(spec: MachineSpec, directory: string, disk: DiskClone): VmSpec {

@@ -21,6 +21,8 @@ import { assertLabels, assertSandboxName, findSandbox } from './sandbox-name.js'
 import { hasVm, type SandboxInfo, type SandboxRecord, sandboxInfo } from './sandbox-record.js';
 import { type SandboxStats, sandboxStats } from './sandbox-stats.js';
 import { SandboxStore, sandboxesDirectory, sandboxesUsing } from './sandbox-store.js';
+import { Snapshots } from './snapshots/snapshots.js';
+import { warmStartFrom } from './snapshots/warm-start.js';
 
 export interface RuntimeOptions {
   readonly paths: HearthPaths;
@@ -47,7 +49,11 @@ export interface SandboxChanges {
 /** Every `reference` is a name, an id, or the beginning of one id. */
 export interface Runtime {
   create(spec: CreateSandboxSpec, options?: SandboxOperationOptions): Promise<SandboxInfo>;
-  start(reference: string, options?: SandboxOperationOptions): Promise<SandboxInfo>;
+  /** `cold` boots also where a saved VM could go on. */
+  start(
+    reference: string,
+    options?: SandboxOperationOptions & { readonly cold?: boolean | undefined },
+  ): Promise<SandboxInfo>;
   stop(reference: string, options?: StopOptions): Promise<SandboxInfo>;
   kill(reference: string): Promise<SandboxInfo>;
   /** @throws {HearthError} `SANDBOX_STATE_CONFLICT` when it runs and `force` is not given. */
@@ -83,6 +89,8 @@ export interface Runtime {
   runOnce(spec: OneShotSpec, options: OneShotOptions): Promise<OneShotOutcome>;
   /** What sandboxes are made from. */
   readonly environments: EnvironmentStore;
+  /** Sandboxes that go back, and their copies. */
+  readonly snapshots: Snapshots;
   /** How many have a VM, or are about to. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
@@ -137,11 +145,13 @@ class LocalRuntime implements Runtime {
   readonly #sandboxes: Map<string, Sandbox>;
   readonly #damaged: Map<string, DamagedSandbox>;
   readonly #reaper: Reaper;
+  readonly snapshots: Snapshots;
 
   constructor(parts: Parts, sandboxes: readonly Sandbox[], damaged: readonly DamagedSandbox[]) {
     this.#parts = parts;
     this.#sandboxes = new Map(sandboxes.map((sandbox) => [sandbox.id, sandbox]));
     this.#damaged = new Map(damaged.map((entry) => [entry.id, entry]));
+    this.snapshots = new Snapshots({ paths: parts.paths, find: (reference) => this.#find(reference) });
     this.#reaper = new Reaper(() => this.#sandboxes.values(), {
       expired: async (sandbox) => void (await this.#remove(sandbox)),
       idle: (sandbox) => sandbox.stop({ reason: 'idle' }),
@@ -166,8 +176,12 @@ class LocalRuntime implements Runtime {
     return info(sandbox);
   }
 
-  async start(reference: string, options: SandboxOperationOptions = {}): Promise<SandboxInfo> {
-    return await this.#change(reference, (sandbox) => sandbox.start(options));
+  async start(
+    reference: string,
+    { cold = false, ...options }: SandboxOperationOptions & { readonly cold?: boolean | undefined } = {},
+  ): Promise<SandboxInfo> {
+    const findSource = cold ? undefined : warmStartFrom(this.#parts.paths);
+    return await this.#change(reference, (sandbox) => sandbox.start({ ...options, findSource }));
   }
 
   async stop(reference: string, options: StopOptions = {}): Promise<SandboxInfo> {

@@ -49,6 +49,8 @@ export const sandboxRecordSchema = z.object({
     directory: z.string(),
     kernelPath: z.string(),
     initrdPath: z.string(),
+    /** Absent: `rootfs.ext4` of the directory. */
+    rootfsPath: z.string().optional(),
   }),
   disk: z.object({
     /** In the sandbox's directory. */
@@ -58,6 +60,10 @@ export const sandboxRecordSchema = z.object({
     /** The guest has still to grow its file system to the disk. */
     growPending: z.boolean(),
   }),
+  /** Nothing has run on its disk, which is as the environment has it. */
+  pristine: z.boolean().default(false),
+  /** How its present or last VM came up; null: it never had one, or nobody wrote it down. */
+  startKind: z.enum(['cold', 'warm']).nullable().default(null),
   cpus: z.number().int(),
   memoryMib: z.number().int(),
   accelerator: z.enum(['kvm', 'tcg']),
@@ -86,9 +92,11 @@ export const sandboxRecordSchema = z.object({
 });
 
 export type SandboxRecord = z.infer<typeof sandboxRecordSchema>;
+export type SandboxDisk = SandboxRecord['disk'];
 
 /** A sandbox as its users see it. */
-export interface SandboxInfo extends Omit<SandboxRecord, 'schemaVersion' | 'vmm' | 'environment' | 'disk'> {
+export interface SandboxInfo
+  extends Omit<SandboxRecord, 'schemaVersion' | 'vmm' | 'environment' | 'disk' | 'pristine'> {
   /** Name of the environment it was made from. */
   readonly environment: string;
   readonly diskBytes: number;
@@ -98,7 +106,7 @@ export interface SandboxInfo extends Omit<SandboxRecord, 'schemaVersion' | 'vmm'
 }
 
 export function sandboxInfo(record: SandboxRecord): SandboxInfo {
-  const { schemaVersion: _version, vmm, environment, disk, ...rest } = record;
+  const { schemaVersion: _version, pristine: _pristine, vmm, environment, disk, ...rest } = record;
   return {
     ...rest,
     environment: environment.name,

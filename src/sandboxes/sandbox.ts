@@ -5,20 +5,28 @@
 import type { AgentClient, ExecRecord, GuestProcess } from '../agent/index.js';
 import { HearthError } from '../errors/index.js';
 import { adoptVm, killVmm, type ProcessIdentity } from '../vmm/index.js';
-import { bootSandbox, finishBoot } from './boot-sandbox.js';
+import { finishStart } from './boot-sandbox.js';
 import { type ConsolePiece, readConsole } from './console-reader.js';
 import type { SandboxOperationOptions } from './create-sandbox.js';
 import { notRunning, stateConflict, stoppedError, vmLostError } from './sandbox-errors.js';
 import { execSpecOf, explained, type SandboxExecSpec } from './sandbox-exec.js';
 import { SandboxPorts } from './sandbox-ports.js';
-import { hasVm, type SandboxRecord, type StopReason } from './sandbox-record.js';
+import { hasVm, type SandboxDisk, type SandboxRecord, type StopReason } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
 import { SandboxVm, type SandboxVmExit } from './sandbox-vm.js';
+import { removeOtherDisks } from './snapshots/own-disk.js';
+import type { FindStartSource } from './start-source.js';
+import { type Startable, startVm } from './start-vm.js';
 
 export interface StopOptions {
   /** How long the guest's processes have to end after SIGTERM; default 10 s. */
   readonly graceMs?: number | undefined;
   readonly reason?: StopReason;
+}
+
+export interface StartOptions extends SandboxOperationOptions {
+  /** Where it may go on instead of booting. Default: it boots. */
+  readonly findSource?: FindStartSource | undefined;
 }
 
 export interface ExecStreamOptions {
@@ -40,12 +48,20 @@ export class Sandbox {
   #starting: AbortController | undefined;
   #settled: Promise<void> = Promise.resolve();
   readonly #ports: SandboxPorts;
+  readonly #startable: Startable;
   #activeExecs = 0;
   #lastActiveAt = performance.now();
 
   constructor(store: SandboxStore, record: SandboxRecord) {
     this.#store = store;
     this.#record = record;
+    this.#startable = {
+      directory: this.directory,
+      record: () => this.#record,
+      update: (fields) => this.#update(fields),
+      hold: (vm) => this.#hold(vm, vm.vm.identity),
+      settled: () => this.#settled,
+    };
     this.#ports = new SandboxPorts(async (port, signal) => {
       const agent = await this.agent({ signal });
       this.#touch();
@@ -67,37 +83,55 @@ export class Sandbox {
   }
 
   /**
-   * Boots it. Does nothing when it runs.
+   * Starts it. Does nothing when it runs.
    *
    * @throws {HearthError} what booting throws; the state is `failed` then. `SANDBOX_STATE_CONFLICT` when paused.
    */
-  start({ signal, onProgress }: SandboxOperationOptions = {}): Promise<void> {
+  start(options: StartOptions = {}): Promise<void> {
+    return this.#serial(() => this.#start(options));
+  }
+
+  /**
+   * Ends its VM, if it has one, and gives it another disk, which `make` puts into its directory before that: what
+   * goes wrong there changes nothing. Then starts it, when `start` is given.
+   */
+  replaceDisk(
+    make: (directory: string) => Promise<{ readonly disk: SandboxDisk; readonly pristine: boolean }>,
+    start: StartOptions | undefined,
+  ): Promise<void> {
     return this.#serial(async () => {
-      if (this.#record.state === 'running') return;
-      if (this.#record.state === 'paused') throw stateConflict(this.#record, 'start', 'resume');
-      const environment = this.#record.environment.name;
-      this.#ending = undefined;
-      this.#starting = new AbortController();
-      const signals = [this.#starting.signal, ...(signal === undefined ? [] : [signal])];
-      await this.#update({ state: 'starting', failure: null, stopReason: null });
-      try {
-        await this.#update({ ports: await this.#ports.open(this.#record.ports) });
-        await bootSandbox(this.#record, {
-          directory: this.directory,
-          signal: AbortSignal.any(signals),
-          onPhase: (phase) => onProgress?.({ phase, environment }),
-          onVmm: (vm) => this.#hold(vm, vm.vm.identity),
-        });
-        await this.#running();
-      } catch (error) {
+      const { disk, pristine } = await make(this.directory);
+      if (this.#vm !== undefined) {
+        this.#ending = 'kill';
+        await this.#vm.vm.kill();
         await this.#settled;
-        await this.#ports.close();
-        await this.#startFailed(error);
-        throw error;
-      } finally {
-        this.#starting = undefined;
       }
+      const state = pristine ? 'created' : 'stopped';
+      await this.#update({ disk, pristine, state, failure: null, stopReason: pristine ? null : 'stop' });
+      await removeOtherDisks(this.#record, this.directory);
+      if (start !== undefined) await this.#start(start);
     });
+  }
+
+  async #start({ signal, onProgress, findSource }: StartOptions): Promise<void> {
+    if (this.#record.state === 'running') return;
+    if (this.#record.state === 'paused') throw stateConflict(this.#record, 'start', 'resume');
+    this.#ending = undefined;
+    this.#starting = new AbortController();
+    const signals = AbortSignal.any([this.#starting.signal, ...(signal === undefined ? [] : [signal])]);
+    await this.#update({ state: 'starting', failure: null, stopReason: null });
+    try {
+      await this.#update({ ports: await this.#ports.open(this.#record.ports) });
+      await startVm(this.#startable, { signal: signals, onProgress, findSource });
+      await this.#running();
+    } catch (error) {
+      await this.#settled;
+      await this.#ports.close();
+      await this.#startFailed(error);
+      throw error;
+    } finally {
+      this.#starting = undefined;
+    }
   }
 
   /** Asks the guest to end, then ends it. Does nothing when there is no VM. */
@@ -250,7 +284,9 @@ export class Sandbox {
 
   async #finishStart(vm: SandboxVm): Promise<void> {
     try {
-      await finishBoot(vm, this.#record);
+      // A resumed VM that nobody made one of its own, or that still waits for its state, is of no use.
+      if (this.#record.startKind === 'warm') throw vmLostError(this.#record);
+      await finishStart(vm, this.#record, undefined);
       await this.#running();
     } catch (error) {
       await vm.vm.kill();
@@ -297,9 +333,9 @@ export class Sandbox {
 
   async #ended(vm: SandboxVm, exit: SandboxVmExit): Promise<void> {
     this.#vm = undefined;
-    await this.#ports.close();
     // A start that fails says why by itself.
     if (this.#record.state === 'starting') return;
+    await this.#ports.close();
     const stoppedAt = new Date().toISOString();
     const byGuest = exit.guestEnd === 'shutdown' || exit.guestEnd === 'reset';
     const stopReason = this.#ending ?? (byGuest ? 'guest' : undefined);

@@ -15,6 +15,8 @@ export interface DetachedProcessOptions {
   readonly args: readonly string[];
   /** Working directory: that of the VM. What the VMM says on stderr is in its file `vmm.log`. */
   readonly directory: string;
+  /** Open files that the VMM inherits, from descriptor 3 on. */
+  readonly files?: readonly number[];
 }
 
 export interface DetachedProcess {
@@ -53,7 +55,7 @@ export async function startDetachedProcess(options: DetachedProcessOptions): Pro
       cwd: options.directory,
       env: { PATH: searchPath, LC_ALL: 'C', TMPDIR: options.directory },
       detached: true,
-      stdio: ['ignore', 'ignore', stderr.fd],
+      stdio: ['ignore', 'ignore', stderr.fd, ...(options.files ?? [])],
     });
     const ended = endOf(child);
     await new Promise<void>((resolve, reject) => {

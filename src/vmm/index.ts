@@ -17,10 +17,9 @@ export {
   adoptVm,
   type DetachedVm,
   type DetachedVmOptions,
-  findVmms,
   type GuestEnd,
-  killVmm,
   startDetachedVm,
 } from './qemu/detached.js';
 export { createQemuDriver, type QemuDriverOptions } from './qemu/driver.js';
+export { findVmms, killVmm } from './qemu/find-vmms.js';
 export { type SeparateMemoryTarget, separateMemory } from './separate-memory.js';

@@ -11,7 +11,7 @@ import {
   readVariables,
 } from '../sandbox-options.js';
 import { openService, sandboxPhase } from '../service.js';
-import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
+import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 
 export const create: Command = {
   name: 'create',
@@ -21,6 +21,7 @@ export const create: Command = {
     name: { type: 'string', value: 'NAME', help: 'Its name (default: one made from the image)' },
     label: { type: 'string', short: 'l', multiple: true, value: 'KEY=VALUE', help: 'Set a label' },
     start: { type: 'boolean', help: 'Start it, too' },
+    ...COLD_OPTION,
     ...ENV_OPTIONS,
     ...MACHINE_OPTIONS,
     ...LIFETIME_OPTIONS,
@@ -69,7 +70,8 @@ export const create: Command = {
       const options = { signal, onProgress: sandboxPhase(progress, 'create') };
       const created = await service.call('sandbox.create', input, options);
       if (!args.flag('start')) return created;
-      return await service.call('sandbox.start', { sandbox: created.sandbox.id }, options);
+      const start = { sandbox: created.sandbox.id, cold: args.flag('cold') };
+      return await service.call('sandbox.start', start, options);
     }).finally(() => progress.finish());
     if (args.flag('json')) printJson(context, { sandbox });
     else context.stdout.write(`${sandbox.name}\n`);

@@ -5,7 +5,7 @@ import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { Interrupted, withInterrupt } from '../interrupt.js';
 import { asHearthError, exitCodeOf, formatError } from '../print-error.js';
 import { openService, sandboxPhase } from '../service.js';
-import { PROGRESS_OPTIONS, progressFor } from '../shared-options.js';
+import { COLD_OPTION, PROGRESS_OPTIONS, progressFor } from '../shared-options.js';
 import { styleFor } from '../terminal.js';
 
 const MOST_SANDBOXES = 1000;
@@ -40,15 +40,34 @@ async function forEach(
 
 export const start: Command = {
   name: 'start',
-  summary: 'Boot sandboxes',
+  summary: 'Start sandboxes',
   usage: '[OPTIONS] SANDBOX [SANDBOX...]',
-  options: PROGRESS_OPTIONS,
+  options: { ...COLD_OPTION, ...PROGRESS_OPTIONS },
   positionals: SANDBOXES,
   async run(args, context) {
     const progress = progressFor(args, context, 'none');
     const onProgress = sandboxPhase(progress, 'start');
+    const cold = args.flag('cold');
     return await forEach(args, context, async (service, sandbox, signal) => {
-      const answer = service.call('sandbox.start', { sandbox }, { signal, onProgress });
+      const answer = service.call('sandbox.start', { sandbox, cold }, { signal, onProgress });
+      return (await answer.finally(() => progress.finish())).sandbox.name;
+    });
+  },
+};
+
+export const reset: Command = {
+  name: 'reset',
+  summary: 'Give sandboxes back their first disks; what they have written is gone',
+  usage: '[OPTIONS] SANDBOX [SANDBOX...]',
+  options: { ...COLD_OPTION, ...PROGRESS_OPTIONS },
+  positionals: SANDBOXES,
+  examples: ['hearth reset dev'],
+  async run(args, context) {
+    const progress = progressFor(args, context, 'none');
+    const onProgress = sandboxPhase(progress, 'reset');
+    const cold = args.flag('cold');
+    return await forEach(args, context, async (service, sandbox, signal) => {
+      const answer = service.call('sandbox.reset', { sandbox, cold }, { signal, onProgress });
       return (await answer.finally(() => progress.finish())).sandbox.name;
     });
   },

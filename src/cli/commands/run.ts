@@ -25,7 +25,7 @@ import { Interrupted, withInterrupt } from '../interrupt.js';
 import { MACHINE_OPTIONS, type MachineWishes, machineWishes } from '../machine-options.js';
 import { EXIT_INTERRUPTED, formatError } from '../print-error.js';
 import type { Progress } from '../progress.js';
-import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
+import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 import { styleFor } from '../terminal.js';
 
 const HEARTH_FAILED = 125;
@@ -54,7 +54,7 @@ export const run: Command = {
       help: 'Let the command reach this host by HTTP(S); *.example.org works',
     },
     net: { type: 'string', value: 'MODE', help: 'none (default), or public: any public host by HTTP(S)' },
-    cold: { type: 'boolean', help: 'Boot, rather than resume a VM that has booted before' },
+    ...COLD_OPTION,
     offline: { type: 'boolean', help: 'Never touch the network' },
     rm: { type: 'boolean', help: 'Accepted for the habit: the VM is always removed' },
     ...JSON_OPTION,

@@ -2,26 +2,23 @@
  * VMs that outlive the process that started them: QEMU listens on sockets in the VM's directory, and whoever
  * has the directory and the identity of the process takes the VM over.
  */
-import { readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { HearthError } from '../../errors/index.js';
+import { fileError, HearthError } from '../../errors/index.js';
 import { ConsoleLog } from '../console-log.js';
-import {
-  adoptProcess,
-  type DetachedProcess,
-  signalProcess,
-  startDetachedProcess,
-} from '../detached-process.js';
-import type { VmExit, VmSpec } from '../driver.js';
+import { adoptProcess, type DetachedProcess, startDetachedProcess } from '../detached-process.js';
+import type { SavedState, VmExit, VmSpec } from '../driver.js';
 import { exitError } from '../errors.js';
 import { findExecutable } from '../executable.js';
 import { hostTscKhz } from '../host-tsc.js';
-import { type ProcessIdentity, readProcessIdentity, vmmDirectory } from '../process-identity.js';
+import type { ProcessIdentity } from '../process-identity.js';
 import { assertSpec } from '../spec.js';
 import { qemuArguments } from './command-line.js';
 import { QmpClient } from './qmp.js';
+import { loadState, saveState } from './saved-state.js';
 import { connectSocket } from './vm-sockets.js';
+import { within } from './within.js';
 
 /** How a guest ended itself. */
 export type GuestEnd = 'reset' | 'shutdown' | 'panic';
@@ -38,6 +35,11 @@ export interface DetachedVm {
   /** Stops the guest's CPUs; the channel stays. Idempotent. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * Pauses the VM and writes the state of its CPUs, devices and memory to the new file `statePath`; its disks are
+   * complete on the host then, until `resume`. After a failure it is paused, too.
+   */
+  save(statePath: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Stops the VM at once. Resolves when the process is gone. Idempotent. */
   kill(): Promise<void>;
   /** Lets go of the VM, which runs on. */
@@ -59,10 +61,12 @@ const QUIT_TIMEOUT_MS = 3000;
 const TERM_GRACE_MS = 2000;
 /** A panic's message stands before its registers and call trace, which may fill several kilobytes. */
 const PANIC_CONSOLE_BYTES = 64 * 1024;
-const KILL_TIMEOUT_MS = 5000;
+/** The first descriptor after stdin, stdout and stderr. */
+const STATE_FD = 3;
 
 /**
- * Starts a VM in its directory. Resolves once QEMU answers; the guest may not have booted yet.
+ * Starts a VM in its directory. Resolves once QEMU answers and, when there is a state to go on from, the guest
+ * goes on; one that boots may not have booted yet.
  *
  * @throws {HearthError} as a driver's `start`. No process is left then.
  */
@@ -85,13 +89,30 @@ export async function startDetachedVm(spec: VmSpec, options: DetachedVmOptions =
     console: listen(SOCKETS.console),
   };
   const args = qemuArguments(spec, endpoints, { tscKhz: await hostTscKhz() });
-  const vmm = await startDetachedProcess({ command, args, directory: spec.directory });
+  const state = spec.resumeFrom === undefined ? undefined : await openState(spec.resumeFrom);
+  let vmm: DetachedProcess;
   try {
-    return await QemuDetachedVm.hold(vmm, spec.directory, { timeoutMs: START_TIMEOUT_MS, signal });
+    const files = state === undefined ? [] : [state.fd];
+    vmm = await startDetachedProcess({ command, args, directory: spec.directory, files });
+  } finally {
+    await state?.close();
+  }
+  try {
+    const vm = await QemuDetachedVm.hold(vmm, spec.directory, { timeoutMs: START_TIMEOUT_MS, signal });
+    if (spec.resumeFrom !== undefined) await vm.load(spec, spec.resumeFrom, signal);
+    return vm;
   } catch (error) {
     const endedByItself = HearthError.is(error) && error.code === 'VMM_REQUEST_FAILED';
     await vmm.terminate(endedByItself ? TERM_GRACE_MS : 0);
     throw endedByItself ? startError(spec, await vmm.exited) : error;
+  }
+}
+
+async function openState({ statePath }: SavedState): Promise<FileHandle> {
+  try {
+    return await open(statePath, 'r');
+  } catch (error) {
+    throw fileError(error, statePath);
   }
 }
 
@@ -118,34 +139,6 @@ export async function adoptVm(
     vmm.release();
     throw error;
   }
-}
-
-/** Every QEMU of this user whose working directory is below `parent`, written down or not. */
-export async function findVmms(
-  parent: string,
-): Promise<Array<{ readonly identity: ProcessIdentity; readonly directory: string }>> {
-  const names = await readdir('/proc');
-  const found = await Promise.all(
-    names
-      .filter((name) => /^\d+$/.test(name))
-      .map(async (name) => {
-        const pid = Number(name);
-        const directory = await vmmDirectory(pid);
-        if (directory === undefined || !directory.startsWith(`${parent}/`)) return undefined;
-        const identity = await readProcessIdentity(pid);
-        return identity === undefined ? undefined : { identity, directory };
-      }),
-  );
-  return found.filter((vmm) => vmm !== undefined);
-}
-
-/** SIGKILL for exactly this VMM, waited for at most 5 s. */
-export async function killVmm(identity: ProcessIdentity, directory: string): Promise<void> {
-  const vmm = await adoptProcess(identity, directory);
-  if (vmm === undefined) return;
-  await signalProcess(identity, 'SIGKILL');
-  await within(KILL_TIMEOUT_MS, vmm.exited);
-  vmm.release();
 }
 
 /** Sockets of an earlier VM would be taken for those of the next one. */
@@ -252,6 +245,20 @@ class QemuDetachedVm implements DetachedVm {
     await this.#control.execute('cont');
   }
 
+  async save(statePath: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.pause();
+    const directory = this.#directory;
+    await saveState(this.#control, { directory, statePath, memoryInState: true, ...options });
+  }
+
+  /** Brings a QEMU that waits for a state to where that was saved. */
+  async load(spec: VmSpec, from: SavedState, signal: AbortSignal | undefined): Promise<void> {
+    const { memoryInState = spec.memory === undefined || spec.memory.kind === 'anonymous', paused = false } =
+      from;
+    const cancel = signal === undefined ? {} : { signal };
+    await loadState(this.#control, { descriptor: STATE_FD, memoryInState, paused, ...cancel });
+  }
+
   kill(): Promise<void> {
     this.#killing ??= this.#kill();
     return this.#killing;
@@ -282,14 +289,4 @@ class QemuDetachedVm implements DetachedVm {
     const panicked = this.#log.tail(PANIC_CONSOLE_BYTES).includes('Kernel panic - not syncing');
     return { ...exit, guestEnd: panicked ? 'panic' : this.#guestEnd };
   }
-}
-
-async function within(timeoutMs: number, end: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  const reached = await Promise.race([end.then(() => true), limit]);
-  clearTimeout(timer);
-  return reached;
 }

@@ -4,6 +4,7 @@ import type { Vm, VmExit, VmSpec } from '../driver.js';
 import type { VmmProcess } from '../vmm-process.js';
 import type { QmpClient } from './qmp.js';
 import { saveState } from './saved-state.js';
+import { within } from './within.js';
 
 export interface QemuVmParts {
   readonly spec: VmSpec;
@@ -83,14 +84,4 @@ export class QemuVm implements Vm {
     control.close();
     return exit;
   }
-}
-
-async function within(timeoutMs: number, end: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  const reached = await Promise.race([end.then(() => true), limit]);
-  clearTimeout(timer);
-  return reached;
 }
