@@ -210,6 +210,38 @@ static int put_special(const char *path, const struct tree_entry *entry)
 	return file_set_attributes(AT_FDCWD, path, &entry->attributes, S_ISLNK(entry->mode));
 }
 
+/* Another name of a file that stands earlier in the tree. */
+static int put_link(const char *root, const char *path, const struct tree_entry *entry)
+{
+	static char target[2 * FILE_PATH_BYTES];
+	struct stat status;
+	if (!stays_inside(entry->target))
+		return -EINVAL;
+	snprintf(target, sizeof(target), "%s/%s", root, entry->target);
+	if (lstat(target, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EINVAL;
+	if (strcmp(target, path) == 0)
+		return 0;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	return link(target, path) < 0 ? -errno : 0;
+}
+
+/* Makes what is missing above the path; a tree need not have an entry for each directory. */
+static int make_parent(const char *path)
+{
+	static char parent[2 * FILE_PATH_BYTES];
+	struct stat status;
+	snprintf(parent, sizeof(parent), "%s", path);
+	char *slash = strrchr(parent, '/');
+	if (slash == NULL || slash == parent)
+		return 0;
+	*slash = 0;
+	return stat(parent, &status) == 0 ? 0 : file_make_directories(parent, 0755);
+}
+
 static int put_entry(const char *root, struct tree_entry *entry, uint32_t flags, struct pending **pending)
 {
 	static char path[2 * FILE_PATH_BYTES];
@@ -218,10 +250,15 @@ static int put_entry(const char *root, struct tree_entry *entry, uint32_t flags,
 	snprintf(path, sizeof(path), "%s%s%s", root, entry->path[0] == 0 ? "" : "/", entry->path);
 	if ((flags & TREE_OWNERS) == 0)
 		entry->attributes.uid = entry->attributes.gid = FILE_KEEP;
+	int error = entry->path[0] == 0 ? 0 : make_parent(path);
+	if (error < 0)
+		return error;
 	if (S_ISDIR(entry->mode))
 		return put_directory(path, entry, pending);
 	if (!S_ISREG(entry->mode))
 		return put_special(path, entry);
+	if (entry->target[0] != 0)
+		return put_link(root, path, entry);
 	struct stat status;
 	/* A link of that name is replaced, not followed: the tree says what is there. */
 	if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && unlink(path) < 0)

@@ -88,6 +88,8 @@ export interface NewEntry {
   readonly gid?: number;
   readonly mtimeNs?: bigint;
   readonly target?: string | Uint8Array;
+  /** Of a `file`: one more name of the file of that path, which stands earlier in the tree. It has no bytes then. */
+  readonly hardLinkTo?: string | Uint8Array;
   readonly deviceMajor?: number;
   readonly deviceMinor?: number;
 }
@@ -100,13 +102,13 @@ export function encodeEntry(entry: NewEntry): Uint8Array {
       mode: KIND_BITS[entry.kind] | (entry.mode & 0o7777),
       uid: entry.uid ?? 0,
       gid: entry.gid ?? 0,
-      sizeBytes: entry.kind === 'file' ? (entry.sizeBytes ?? 0) : 0,
+      sizeBytes: entry.kind === 'file' && entry.hardLinkTo === undefined ? (entry.sizeBytes ?? 0) : 0,
       mtimeNs: BigInt.asUintN(64, entry.mtimeNs ?? 0n),
       deviceMajor: entry.deviceMajor ?? 0,
       deviceMinor: entry.deviceMinor ?? 0,
       inode: 0n,
       linkCount: 1,
-      target: entry.target ?? '',
+      target: (entry.kind === 'file' ? entry.hardLinkTo : entry.target) ?? '',
     },
   });
   const framed = new Uint8Array(4 + body.byteLength);

@@ -108,6 +108,26 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     ],
   },
   {
+    title: 'Files of sandboxes',
+    commands: [
+      {
+        name: 'file list',
+        summary: 'List files of a running sandbox',
+        load: async () => (await import('./commands/file.js')).fileList,
+      },
+      {
+        name: 'file read',
+        summary: 'Print a file of a running sandbox',
+        load: async () => (await import('./commands/file.js')).fileRead,
+      },
+      {
+        name: 'file write',
+        summary: 'Put a file into a running sandbox',
+        load: async () => (await import('./commands/file.js')).fileWrite,
+      },
+    ],
+  },
+  {
     title: 'Environments',
     commands: [
       {

@@ -24,4 +24,26 @@ export {
 } from './process-wire.js';
 export { exitOutput, startedOutput } from './schemas.js';
 export { createLocalService, type Service } from './service.js';
+export {
+  DOWNLOAD_OPERATIONS,
+  type Download,
+  type DownloadHead,
+  type DownloadInput,
+  type DownloadName,
+  isDownload,
+  isUpload,
+  UPLOAD_OPERATIONS,
+  type UploadInput,
+  type UploadName,
+  type UploadOutput,
+} from './stream-operations.js';
+export {
+  ERROR_TRAILER,
+  errorTrailer,
+  HEAD_HEADER,
+  headerJson,
+  INPUT_HEADER,
+  MAX_STREAM_HEADER_BYTES,
+  parseHeaderJson,
+} from './stream-wire.js';
 export { errorFromJson, errorOfAnswer, errorToJson } from './wire-error.js';

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
+import { FILE_OPERATIONS } from './file-operations.js';
 import { operation } from './operation.js';
 import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
@@ -81,6 +82,7 @@ export const OPERATIONS = {
   ...RUN_OPERATIONS,
   ...ENVIRONMENT_OPERATIONS,
   ...SNAPSHOT_OPERATIONS,
+  ...FILE_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */

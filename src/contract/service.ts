@@ -2,7 +2,9 @@
 import type { GuestProcess } from '../agent/index.js';
 import type { Runtime } from '../sandboxes/index.js';
 import { environmentHandlers } from './environment-handlers.js';
+import { fileHandlers } from './file-handlers.js';
 import type { HandlersOf, ServiceCallOptions } from './handlers.js';
+import { createLocalStreams } from './local-streams.js';
 import {
   OPERATIONS,
   type OperationInput,
@@ -15,8 +17,9 @@ import {
 import { parseInput } from './parse-input.js';
 import { runHandlers } from './run-handlers.js';
 import { snapshotHandlers } from './snapshot-handlers.js';
+import type { StreamService } from './stream-operations.js';
 
-export interface Service {
+export interface Service extends StreamService {
   /** @throws {HearthError} `REQUEST_INVALID` and what the operation throws. */
   call<N extends OperationName>(
     name: N,
@@ -57,6 +60,7 @@ export function createLocalService(runtime: Runtime): Service {
       const { sandbox, ...spec } = parseInput(name, PROCESS_OPERATIONS['exec.start'].input, input);
       return await runtime.exec(sandbox, spec, options);
     },
+    ...createLocalStreams(runtime),
   };
 }
 
@@ -103,6 +107,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...runHandlers(runtime),
     ...environmentHandlers(runtime.environments),
     ...snapshotHandlers(runtime.snapshots),
+    ...fileHandlers(runtime.files),
   };
 }
 

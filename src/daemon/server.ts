@@ -6,12 +6,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
+  DOWNLOAD_OPERATIONS,
+  type DownloadName,
   errorToJson,
+  INPUT_HEADER,
+  isDownload,
   isOperation,
   isProcessOperation,
+  isUpload,
+  MAX_STREAM_HEADER_BYTES,
   OPERATIONS,
   type Operation,
+  parseHeaderJson,
   type Service,
+  type UploadName,
 } from '../contract/index.js';
 import { ERROR_KINDS, HearthError, type HearthErrorJson } from '../errors/index.js';
 import type { Runtime } from '../sandboxes/index.js';
@@ -20,6 +28,7 @@ import { Answer, finishJson } from './answer.js';
 import { Metrics } from './metrics.js';
 import { serveProcess } from './process-session.js';
 import { readBody } from './read-body.js';
+import { contentOf, discardRest, sendDownload } from './streams.js';
 
 export interface DaemonServerOptions {
   readonly service: Service;
@@ -51,7 +60,6 @@ const DEFAULT_LIMITS: DaemonLimits = {
   maxRequests: 512,
   requestTimeoutMs: 30_000,
 };
-const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_CONNECTIONS = 1024;
 const PREFIX = '/v1/';
 
@@ -59,8 +67,9 @@ export function createDaemonServer(options: DaemonServerOptions): DaemonServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const server = new OperationServer(options, limits);
   const http = createServer({
-    maxHeaderSize: MAX_HEADER_BYTES,
-    requestTimeout: limits.requestTimeoutMs,
+    maxHeaderSize: MAX_STREAM_HEADER_BYTES,
+    // Of an upload nobody knows how long it takes; bodies of JSON have their time in `readBody`.
+    requestTimeout: 0,
     headersTimeout: limits.requestTimeoutMs,
   });
   http.maxConnections = MAX_CONNECTIONS;
@@ -115,16 +124,23 @@ class OperationServer {
       this.#assertRoom();
       this.#assertVersion(request, name);
       if (request.method !== 'POST') throw unknownOperation(`${request.method} ${name}`);
-      const result = await this.#carryOut(name, request, answer, gone.signal);
+      if (isDownload(name)) {
+        this.#metrics.count(name, await this.#download(name, request, response, gone.signal));
+        return;
+      }
+      const result = isUpload(name)
+        ? await this.#upload(name, request, gone.signal)
+        : await this.#carryOut(name, request, answer, gone.signal);
       this.#metrics.count(name, 'ok');
       answer.result(result);
       if (name === 'daemon.stop') this.#options.onStop(isKeep(result) ? 'keep' : 'stop');
     } catch (error) {
       const json = errorToJson(error);
-      this.#metrics.count(isOperation(name) ? name : 'unknown', json.code);
+      this.#metrics.count(isOperation(name) || isStream(name) ? name : 'unknown', json.code);
       answer.error(json);
       // What was not read of a request would be taken for the next one.
-      if (!request.complete) request.destroy();
+      if (isUpload(name)) discardRest(request);
+      else if (!request.complete) request.destroy();
     } finally {
       this.#requests -= 1;
       this.lastActiveAt = performance.now();
@@ -161,13 +177,33 @@ class OperationServer {
     }
   }
 
+  async #download(
+    name: DownloadName,
+    request: IncomingMessage,
+    response: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const input = parseHeaderJson(INPUT_HEADER, request.headers[INPUT_HEADER]);
+    const download = await this.#options.service.download(name, input as never, { signal });
+    const { mediaType } = DOWNLOAD_OPERATIONS[name];
+    return await sendDownload(response, download, { mediaType, te: String(request.headers.te) });
+  }
+
+  async #upload(name: UploadName, request: IncomingMessage, signal: AbortSignal): Promise<unknown> {
+    const input = parseHeaderJson(INPUT_HEADER, request.headers[INPUT_HEADER]);
+    return await this.#options.service.upload(name, input as never, contentOf(request), { signal });
+  }
+
   async #carryOut(
     name: string,
     request: IncomingMessage,
     answer: Answer,
     signal: AbortSignal,
   ): Promise<unknown> {
-    const input = await readBody(request, this.#limits.maxBodyBytes);
+    const input = await readBody(request, {
+      maxBytes: this.#limits.maxBodyBytes,
+      timeoutMs: this.#limits.requestTimeoutMs,
+    });
     if (name === 'daemon.ping') return { version: this.#options.version };
     if (name === 'daemon.stop') return { vms: isKeep(input) ? 'keep' : 'stop' };
     if (!isOperation(name)) throw unknownOperation(name);
@@ -234,6 +270,8 @@ class OperationServer {
 function operationOf({ url = '' }: IncomingMessage): string {
   return url.startsWith(PREFIX) ? url.slice(PREFIX.length, PREFIX.length + 64) : url.slice(0, 64);
 }
+
+const isStream = (name: string): boolean => isDownload(name) || isUpload(name);
 
 function isKeep(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'vms' in value && value.vms === 'keep';

@@ -2,6 +2,7 @@ export { chooseAccelerator, parseAcceleratorWish } from './accelerator.js';
 export type { ConsolePiece } from './console-reader.js';
 export type { CreateSandboxSpec, SandboxOperationOptions, SandboxProgress } from './create-sandbox.js';
 export { type CheckStatus, checkHost, type HostCheck } from './doctor.js';
+export type { SandboxFiles } from './files/sandbox-files.js';
 export { guestAgentPath } from './guest-agent-path.js';
 export {
   type CommandWishes,

@@ -11,6 +11,7 @@ import { HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
 import type { ConsolePiece } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
+import { SandboxFiles } from './files/sandbox-files.js';
 import { killOrphans } from './kill-orphans.js';
 import { type OneShotOptions, type OneShotOutcome, type OneShotSpec, runOneShot } from './one-shot.js';
 import { parseSignal } from './parse-signal.js';
@@ -91,6 +92,8 @@ export interface Runtime {
   readonly environments: EnvironmentStore;
   /** Sandboxes that go back, and their copies. */
   readonly snapshots: Snapshots;
+  /** Of running sandboxes. */
+  readonly files: SandboxFiles;
   /** How many have a VM, or are about to. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
@@ -146,6 +149,7 @@ class LocalRuntime implements Runtime {
   readonly #damaged: Map<string, DamagedSandbox>;
   readonly #reaper: Reaper;
   readonly snapshots: Snapshots;
+  readonly files = new SandboxFiles((reference) => this.#find(reference));
 
   constructor(parts: Parts, sandboxes: readonly Sandbox[], damaged: readonly DamagedSandbox[]) {
     this.#parts = parts;

@@ -223,6 +223,37 @@ export class Sandbox {
     return await this.#runningVm().agent(options);
   }
 
+  /** Works with the agent: an activity, whose failures are told in the sandbox's words. */
+  async use<T>(body: (agent: AgentClient) => Promise<T>, options: ExecStreamOptions = {}): Promise<T> {
+    const vm = this.#runningVm();
+    this.#activeExecs += 1;
+    try {
+      return await body(await vm.agent(options));
+    } catch (error) {
+      throw await this.#explain(vm, error);
+    } finally {
+      this.#activeExecs -= 1;
+      this.#touch();
+    }
+  }
+
+  /** As `use`, for what comes piece by piece. */
+  async *stream<T>(
+    open: (agent: AgentClient) => AsyncIterable<T>,
+    options: ExecStreamOptions = {},
+  ): AsyncGenerator<T, void, undefined> {
+    const vm = this.#runningVm();
+    this.#activeExecs += 1;
+    try {
+      yield* open(await vm.agent(options));
+    } catch (error) {
+      throw await this.#explain(vm, error);
+    } finally {
+      this.#activeExecs -= 1;
+      this.#touch();
+    }
+  }
+
   async execs(): Promise<ExecRecord[]> {
     return this.#record.state === 'running' ? await (await this.agent()).listExecs() : [];
   }
@@ -351,16 +382,18 @@ export class Sandbox {
 
   #follow(vm: SandboxVm, guest: GuestProcess): GuestProcess {
     this.#activeExecs += 1;
-    const process = explained(guest, async (error) => {
-      const reason = await vm.explain(error);
-      return reason !== error && this.#record.stopReason !== null ? stoppedError(this.#record) : reason;
-    });
+    const process = explained(guest, (error) => this.#explain(vm, error));
     const over = (): void => {
       this.#activeExecs -= 1;
       this.#touch();
     };
     process.exited.then(over, over);
     return process;
+  }
+
+  async #explain(vm: SandboxVm, error: unknown): Promise<unknown> {
+    const reason = await vm.explain(error);
+    return reason !== error && this.#record.stopReason !== null ? stoppedError(this.#record) : reason;
   }
 
   #touch(): void {

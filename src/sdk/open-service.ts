@@ -76,6 +76,11 @@ async function throughDaemon(
         again(() => client.call(name, input, callOptions), callOptions.signal),
       process: (name, input, callOptions = {}) =>
         again(() => client.process(name, input, callOptions), callOptions.signal),
+      download: (name, input, callOptions = {}) =>
+        again(() => client.download(name, input, callOptions), callOptions.signal),
+      // Nothing of the content is taken before there is a connection.
+      upload: (name, input, content, callOptions = {}) =>
+        again(() => client.upload(name, input, content, callOptions), callOptions.signal),
     },
     async close() {},
   };
@@ -126,6 +131,14 @@ function guarded(mode: HearthMode, { service, close }: Unguarded): OpenedService
       async process(name, input, options) {
         assertOpen();
         return await service.process(name, input, options);
+      },
+      async download(name, input, options) {
+        assertOpen();
+        return await service.download(name, input, options);
+      },
+      async upload(name, input, content, options) {
+        assertOpen();
+        return await service.upload(name, input, content, options);
       },
     },
     close: closeOnce,
