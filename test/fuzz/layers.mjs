@@ -1,42 +1,18 @@
-// Fuzzer of everything that reads layers: tar and PAX, the merge, gzip and zstd.
-//
-//   node test/fuzz/layers.mjs [--target tar|merge|gzip|zstd] [--runs 100000] [--seed 1]
-//
-// Run number i uses the seed + i alone: a failure names its seed, and `--seed THAT --runs 1` replays it.
-// What must hold: only coded errors are thrown; the same bytes come to the same end however they are cut;
-// nothing that is handed out was not put in; no run takes longer than two seconds.
+// Targets of the fuzzer that read layers: tar and PAX, the merge, gzip and zstd.
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { HearthError } from '../../dist/errors/index.js';
 import { LayerMerger } from '../../dist/layers/index.js';
 import { decompress } from '../../dist/rootfs/decompress.js';
 import { announceGrowth, createGrowth, GrowingFile } from '../../dist/rootfs/growing-file.js';
 import { TarReader } from '../../dist/tar/index.js';
+import { assert, mutated, outcome, randomOf } from './chance.mjs';
 
 const BLOCK = 512;
-const MAX_RUN_MS = 2000;
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
-
-/** xorshift32 over a scrambled seed. */
-function randomOf(seed) {
-  let x = (Math.imul(seed + 1, 0x9e3779b1) ^ 0x85ebca6b) >>> 0 || 1;
-  const next = () => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return x >>> 0;
-  };
-  return {
-    below: (limit) => next() % limit,
-    chance: (percent) => next() % 100 < percent,
-    pick: (list) => list[next() % list.length],
-  };
-}
 
 function header({ name, size = 0, type = '0', link = '', magic = 'ustar\x0000', extra = {} }) {
   const block = Buffer.alloc(BLOCK);
@@ -157,55 +133,12 @@ function archive(random) {
   return Buffer.concat(pieces);
 }
 
-/** Changes, cuts, doubles and swaps bytes. */
-function mutated(bytes, random) {
-  let result = Buffer.from(bytes);
-  for (let count = random.below(6); count > 0 && result.byteLength > 0; count -= 1) {
-    const at = random.below(result.byteLength);
-    const length = random.below(Math.min(600, result.byteLength - at));
-    switch (random.below(6)) {
-      case 0:
-        result[at] = random.below(256);
-        break;
-      case 1:
-        result[at] ^= 1 << random.below(8);
-        break;
-      case 2:
-        result.fill(random.pick([0, 0x20, 0x37, 0x80, 0xff]), at, at + length);
-        break;
-      case 3:
-        result = Buffer.concat([result.subarray(0, at), result.subarray(at + length)]);
-        break;
-      case 4:
-        result = Buffer.concat([result.subarray(0, at + length), result.subarray(at)]);
-        break;
-      default:
-        result = Buffer.from(result.subarray(0, at));
-    }
-  }
-  return result;
-}
-
 /** Gives headers a right checksum again, so that changes get past it. */
 function resealed(bytes) {
   for (let at = 0; at + BLOCK <= bytes.byteLength; at += BLOCK) {
     if (bytes.toString('latin1', at + 257, at + 262) === 'ustar') sealed(bytes.subarray(at, at + BLOCK));
   }
   return bytes;
-}
-
-/** What became of a try: the value, or the code of what was thrown. Anything without a code is thrown on. */
-function outcome(attempt) {
-  try {
-    return attempt();
-  } catch (error) {
-    if (!HearthError.is(error)) throw error;
-    return `code ${error.code}`;
-  }
-}
-
-function assert(condition, message) {
-  if (!condition) throw new Error(message);
 }
 
 function readTar(bytes, cut) {
@@ -242,7 +175,7 @@ function readTar(bytes, cut) {
   return `${seen.join('')}\n${end}`;
 }
 
-const targets = {
+export const targets = {
   tar(random) {
     let bytes = mutated(archive(random), random);
     if (random.chance(70)) bytes = resealed(bytes);
@@ -305,7 +238,7 @@ async function unpack(random, scratch, kind, make) {
 }
 
 /** A file for blobs, and zstd frames made by zstd. */
-function openScratch() {
+export function openScratch() {
   const directory = mkdtempSync(join(tmpdir(), 'hearth-fuzz-'));
   const path = join(directory, 'blob');
   let corpus;
@@ -325,44 +258,4 @@ function openScratch() {
     },
     close: () => rmSync(directory, { recursive: true }),
   };
-}
-
-/** Throws at the first run that breaks a rule, naming its seed. */
-export async function fuzz(target, seed, runs) {
-  const scratch = openScratch();
-  try {
-    for (let run = seed; run < seed + runs; run += 1) {
-      const startedAt = performance.now();
-      try {
-        await targets[target](randomOf(run), scratch);
-      } catch (error) {
-        throw new Error(`${target}, seed ${run}: ${error.stack}`, { cause: error });
-      }
-      // Lets closed streams go, which wait for a turn of the event loop.
-      if (run % 50 === 0) await new Promise((turn) => setImmediate(turn));
-      const ms = performance.now() - startedAt;
-      assert(ms < MAX_RUN_MS, `${target}, seed ${run}: took ${ms} ms`);
-    }
-  } finally {
-    scratch.close();
-  }
-}
-
-export const TARGETS = Object.keys(targets);
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({
-    options: {
-      target: { type: 'string', multiple: true, default: TARGETS },
-      runs: { type: 'string', default: '100000' },
-      seed: { type: 'string', default: '1' },
-    },
-  });
-  for (const target of values.target) {
-    const startedAt = performance.now();
-    await fuzz(target, Number(values.seed), Number(values.runs));
-    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-    const mib = Math.round(process.resourceUsage().maxRSS / 1024);
-    console.log(`${target}: ${values.runs} runs from seed ${values.seed}, ${seconds} s, at most ${mib} MiB`);
-  }
 }
