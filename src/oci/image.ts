@@ -37,6 +37,12 @@ export interface ImageLayer {
    * Resolves to the final size (= `descriptor.sizeBytes`) once the blob is complete. Never shrinks.
    */
   available(offset: number): Promise<number>;
+  /**
+   * How often bytes that could be read have turned out wrong and been fetched anew; undefined where that cannot
+   * happen. When it grows, `available` rejects once for everyone who was reading, and `open` names another file:
+   * what was read before is worthless, reading again gives the right bytes.
+   */
+  readonly replacements?: number | undefined;
   /** Resolves when size and digest have been verified and the blob is in the store; rejects with the transfer's error. */
   readonly done: Promise<void>;
 }

@@ -40,6 +40,7 @@ export class BlobDownload {
   #isDone = false;
   #failure: { readonly error: unknown } | undefined;
   #isExposed = false;
+  #replacements = 0;
   #linger: NodeJS.Timeout | undefined;
 
   /** @param turn Resolves when this blob may start; the function it resolves to ends the turn. */
@@ -52,13 +53,19 @@ export class BlobDownload {
     });
   }
 
+  /** See `ImageLayer`. */
+  get replacements(): number | undefined {
+    return this.#context.sources.sessions.length > 1 ? this.#replacements : undefined;
+  }
+
   /** The path of the growing or finished file. */
   async open(): Promise<string> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#isDone) return this.#context.store.path(this.descriptor.digest);
       // What an earlier process left may be damaged; only a fresh file is shown before it has been verified.
-      if (this.#ingest !== undefined && this.#ingest.resumedBytes === 0) {
+      // Neither is what was wrong once.
+      if (this.#ingest !== undefined && this.#ingest.resumedBytes === 0 && this.#replacements === 0) {
         this.#isExposed = true;
         return this.#ingest.path;
       }
@@ -70,6 +77,8 @@ export class BlobDownload {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#isDone) return this.descriptor.sizeBytes;
+      // Whoever asks reads the file that was wrong: the new one has been shown to nobody.
+      if (this.#replacements > 0) throw replaced(this.descriptor);
       if (this.#availableBytes > offset && this.#ingest?.resumedBytes === 0) return this.#availableBytes;
       await this.#change();
     }
@@ -130,12 +139,17 @@ export class BlobDownload {
     try {
       await this.#transfer(ingest, sessions);
     } catch (error) {
-      // What an earlier process left, or what a mirror sent, was wrong. Whoever has read of it cannot be helped.
+      // What an earlier process left, or what a mirror sent, was wrong.
       const isForeign = ingest.resumedBytes > 0 || sessions.length > 1;
       const isWrong = HearthError.is(error) && error.code === 'DIGEST_MISMATCH';
-      if (!isWrong || !isForeign || this.#isExposed) throw error;
+      if (!isWrong || !isForeign) throw error;
       this.#ingest = undefined;
       this.#availableBytes = 0;
+      if (this.#isExposed) {
+        this.#isExposed = false;
+        this.#replacements += 1;
+        this.#notify();
+      }
       try {
         await ingest.restart();
       } finally {
@@ -189,6 +203,13 @@ export class BlobDownload {
   }
 }
 
+function replaced({ digest, sizeBytes }: Descriptor): HearthError {
+  return new HearthError('DIGEST_MISMATCH', `a mirror sent other bytes than ${digest}; fetching it anew`, {
+    hint: 'Run the same command again; if it repeats, remove the mirror from the configuration.',
+    details: { expected: digest, sizeBytes, isReplaced: true },
+  });
+}
+
 /** A layer of an image whose blob a download brings. */
 export class DownloadedLayer implements ImageLayer {
   readonly diffId: Digest;
@@ -205,6 +226,10 @@ export class DownloadedLayer implements ImageLayer {
 
   get done(): Promise<void> {
     return this.#download.done;
+  }
+
+  get replacements(): number | undefined {
+    return this.#download.replacements;
   }
 
   open(): Promise<string> {

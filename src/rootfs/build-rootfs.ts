@@ -86,10 +86,34 @@ const CONTENT_CODES: ReadonlySet<string> = new Set([
  *   transfer rejects with.
  */
 export async function buildRootfs(image: Image, options: BuildRootfsOptions): Promise<RootfsResult> {
-  const { outputPath, signal } = options;
+  const { signal } = options;
   const startedAt = performance.now();
   signal?.throwIfAborted();
   assertConvertible(image);
+  for (;;) {
+    const before = replacementsOf(image);
+    try {
+      const result = await attempt(image, options, startedAt);
+      if (result !== undefined) return result;
+    } catch (error) {
+      // A mirror had sent other bytes; each layer is replaced once at most.
+      if (signal?.aborted === true || replacementsOf(image) === before) throw error;
+    }
+  }
+}
+
+function replacementsOf({ layers }: Image): number {
+  return layers.reduce((sum, { replacements = 0 }) => sum + replacements, 0);
+}
+
+/** Undefined when bytes that were read have been replaced meanwhile. */
+async function attempt(
+  image: Image,
+  options: BuildRootfsOptions,
+  startedAt: number,
+): Promise<RootfsResult | undefined> {
+  const { outputPath, signal } = options;
+  const before = replacementsOf(image);
   const staging = await createStaging(outputPath);
   for (const { done } of image.layers) {
     done.catch(() => {
@@ -111,6 +135,10 @@ export async function buildRootfs(image: Image, options: BuildRootfsOptions): Pr
     );
     const convertedAt = performance.now();
     await allVerified(image, signal);
+    if (replacementsOf(image) !== before) {
+      await rm(staging, { force: true });
+      return undefined;
+    }
     const verifiedAt = performance.now();
     const digest =
       options.digest === true
@@ -184,7 +212,9 @@ async function explain(error: unknown, image: Image, signal: AbortSignal | undef
     details: { ...failure.details, layerIndex, layerDigest: digest },
   });
   if (!CONTENT_CODES.has(failure.code) || signal?.aborted) return located;
-  const timeout = AbortSignal.timeout(BLAME_TIMEOUT_MS);
+  // Bytes of a mirror may yet be replaced: whether they are is known when the last one has arrived.
+  const timeout =
+    layer.replacements === undefined ? AbortSignal.timeout(BLAME_TIMEOUT_MS) : new AbortController().signal;
   try {
     await Promise.race([
       layer.done,

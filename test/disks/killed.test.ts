@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashFile } from '../../src/disks/index.js';
-import { compileDisks } from './compile.js';
+import { transpileSources } from '../support/transpile.js';
 import { type Bench, openBench } from './support.js';
 
 const MIB = 1024 ** 2;
 
 let compiled: string;
-beforeAll(() => {
-  compiled = compileDisks();
+beforeAll(async () => {
+  compiled = await transpileSources();
 });
 afterAll(() => rmSync(compiled, { recursive: true, force: true }));
 
@@ -20,7 +20,7 @@ function startChild(bench: Bench, resize2fsPath: string, call: readonly unknown[
   const { templateDir, clonesDir } = bench;
   const settings = JSON.stringify({ templateDir, clonesDir, resize2fsPath });
   const script = join(import.meta.dirname, 'child.mjs');
-  const args = [script, join(compiled, 'disks/index.js'), settings, JSON.stringify(call)];
+  const args = [script, join(compiled, 'src/disks/index.js'), settings, JSON.stringify(call)];
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 const [compiled, settingsText, method, argumentsText] = process.argv.slice(2);
 const settings = JSON.parse(settingsText);
-const load = (folder) => import(join(compiled, 'dist', folder, 'index.js'));
+const load = (folder) => import(join(compiled, 'src', folder, 'index.js'));
 const { openEnvironmentStore, parseCatalog } = await load('environments');
 const { hearthPaths } = await load('fsx');
 

@@ -21,7 +21,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { Environment, EnvironmentStore } from '../../src/environments/index.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { imageOf, layerOf, noise, pushImages } from '../support/registry-images.js';
-import { compileEnvironments } from './compile.js';
+import { transpileSources } from '../support/transpile.js';
 import {
   type Bench,
   BOOT_FILES,
@@ -188,8 +188,8 @@ describe('8: a manifest that is not ours', () => {
 
 describe('9 10: where the directories are', () => {
   let compiled: string;
-  beforeAll(() => {
-    compiled = compileEnvironments();
+  beforeAll(async () => {
+    compiled = await transpileSources();
   });
   afterAll(() => rmSync(compiled, { recursive: true, force: true }));
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Environment } from '../../src/environments/index.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { imageOf, layerOf, noise, pushImages } from '../support/registry-images.js';
-import { compileEnvironments } from './compile.js';
+import { transpileSources } from '../support/transpile.js';
 import { type Bench, catalogDocument, listOf, openBench, writeFakeKernel } from './support.js';
 
 const SHARED = layerOf({ 'bin/large': noise(6 * 1024 ** 2) }, 0);
@@ -19,7 +19,7 @@ const DOCUMENT = catalogDocument([{ type: 'profile', profile: 'none' }]);
 let compiled: string;
 let registry: TestRegistry;
 beforeAll(async () => {
-  compiled = compileEnvironments();
+  compiled = await transpileSources();
   registry = await startRegistry();
   await pushImages(registry, 'image', 'one', [IMAGE]);
   await pushImages(registry, 'image', 'two', [SECOND]);

@@ -1,8 +1,14 @@
 /** The way to the registry: TLS, proxies, mirrors, plain HTTP. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +17,13 @@ import { Agent } from 'undici';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type LocalBlobStore, openBlobStore } from '../../src/blobs/index.js';
 import { type PullOptions, pullImage } from '../../src/registry/index.js';
-import { type FakeRegistry, type FakeRegistryOptions, startFakeRegistry } from '../support/registry-fake.js';
+import { buildRootfs } from '../../src/rootfs/index.js';
+import {
+  type FakeRegistry,
+  type FakeRegistryOptions,
+  type Intercept,
+  startFakeRegistry,
+} from '../support/registry-fake.js';
 import { imageOf, layerOf, noise } from '../support/registry-images.js';
 
 const image = imageOf([layerOf({ 'data/noise': noise(200_000) })]);
@@ -209,6 +221,59 @@ describe('mirrors', () => {
     const registry = await start();
     await pullAll(registry.host, { mirrors: { [registry.host]: [mirror.host] } });
     expect(registry.seen.map(({ range }) => range)).toEqual([expect.stringMatching(/^bytes=\d+-$/)]);
+  });
+});
+
+/** Sends `bytes` in two parts, so that the first can be read before the last has come. */
+function slowly(response: ServerResponse, bytes: Buffer): true {
+  response.writeHead(200, { 'content-length': bytes.byteLength });
+  response.write(bytes.subarray(0, bytes.byteLength / 2), () =>
+    setTimeout(() => response.end(bytes.subarray(bytes.byteLength / 2)), 300),
+  );
+  return true;
+}
+
+describe('a mirror that sends other bytes for a layer that is read already', () => {
+  const upper = layerOf({ 'etc/upper': 'upper' });
+  const lower = layerOf({ 'data/noise': noise(300_000, 5) });
+  const other = layerOf({ 'data/noise': noise(300_000, 6) });
+  const flipped = Buffer.from(lower.bytes).fill(0, 150_000, 150_010);
+  const wanted = imageOf([lower, upper]);
+
+  it.each([
+    ['damaged from the middle on', flipped],
+    ['another layer', Buffer.concat([other.bytes, lower.bytes]).subarray(0, lower.bytes.byteLength)],
+  ])('costs time and nothing else: %s', async (_what, bytes) => {
+    const mirror = await start({
+      images: [wanted],
+      intercept: ({ path }, _request, response) => path.includes(lower.digest) && slowly(response, bytes),
+    });
+    const registry = await start({ images: [wanted] });
+    const mirrors = { [registry.host]: [mirror.host] };
+    const reference = `${registry.host}/test:1`;
+    await using pulled = await pullImage(reference, { blobs, env: {}, limits: FAST, mirrors });
+    const outputPath = join(directory, 'rootfs.ext4');
+    const { digest } = await buildRootfs(pulled, { outputPath, digest: true });
+    await pulled.done;
+    expect(pulled.layers.map(({ replacements }) => replacements)).toEqual([1, 0]);
+    expect(registry.seen.map(({ path }) => path)).toEqual([`/v2/test/blobs/${lower.digest}`]);
+    // As from the registry alone.
+    await using again = await pullImage(reference, { blobs, env: {}, limits: FAST });
+    expect((await buildRootfs(again, { outputPath, digest: true })).digest).toBe(digest);
+    expect((await readdir(directory)).sort()).toEqual(['blobs', 'rootfs.ext4']);
+  });
+
+  it('still fails when the registry sends them as well', async () => {
+    const intercept: Intercept = ({ path }, _request, response) =>
+      path.includes(lower.digest) && slowly(response, flipped);
+    const mirror = await start({ images: [wanted], intercept });
+    const registry = await start({ images: [wanted], intercept });
+    const mirrors = { [registry.host]: [mirror.host] };
+    const pulled = await pullImage(`${registry.host}/test:1`, { blobs, env: {}, limits: FAST, mirrors });
+    const building = buildRootfs(pulled, { outputPath: join(directory, 'rootfs.ext4') });
+    await expect(building).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+    await pulled[Symbol.asyncDispose]();
+    expect(await readdir(directory)).toEqual(['blobs']);
   });
 });
 

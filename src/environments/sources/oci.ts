@@ -86,7 +86,8 @@ export async function obtainFromPulled(
   } catch (error) {
     request.signal?.throwIfAborted();
     if (!HearthError.is(error) || error.kind !== 'integrity') throw error;
-    if (!(await pulled.discardDamaged())) throw error;
+    // Bytes of a mirror that were wrong have been fetched anew already.
+    if (error.details.isReplaced !== true && !(await pulled.discardDamaged())) throw error;
   }
   request.report('download', { message: 'the cache was damaged; fetching what is missing again' });
   for (const file of [ROOTFS_FILE, KERNEL_FILE, INITRD_FILE]) {
