@@ -46,6 +46,14 @@ describe('progress', () => {
     );
   });
 
+  it('prints each phase once, also when two go on side by side', () => {
+    const { stream, text } = sink();
+    const progress = createProgress('plain', stream, {});
+    for (const phase of ['download', 'convert', 'download', 'convert'])
+      progress.update('build', 'x', { phase });
+    expect(text()).toBe('[build] phase=download environment=x\n[build] phase=convert environment=x\n');
+  });
+
   it('keeps one live line a phase, cut to the terminal, and ends each with the time it took', () => {
     const { stream, text } = sink(60);
     const progress = createProgress('live', stream, { NO_COLOR: '1' });

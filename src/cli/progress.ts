@@ -64,15 +64,16 @@ export function createProgress(
 }
 
 function plainProgress(stderr: NodeJS.WriteStream): Progress {
-  let last = '';
+  const printed = new Set<string>();
   return {
     update(task, environment, { phase, note }) {
       const line = `[${task}] phase=${phase} environment=${escapeControls(environment)}${note === undefined ? '' : ` (${escapeControls(note)})`}`;
-      if (line !== last) stderr.write(`${line}\n`);
-      last = line;
+      // Phases that go on side by side take turns in reporting; each says its line once.
+      if (!printed.has(line)) stderr.write(`${line}\n`);
+      printed.add(line);
     },
     note: (text) => void stderr.write(`${escapeControls(text)}\n`),
-    finish: () => {},
+    finish: () => printed.clear(),
   };
 }
 

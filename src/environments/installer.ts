@@ -91,9 +91,11 @@ async function namingTheDisk(error: unknown, root: string, name: string): Promis
   if (!HearthError.is(error) || error.code !== 'DISK_FULL') return error;
   const { bavail, bsize } = await statfs(root);
   const freeBytes = bavail * bsize;
+  const { neededBytes } = error.details;
+  const needs = typeof neededBytes === 'number' ? `about ${formatSize(neededBytes)}` : 'more';
   return new HearthError(
     'DISK_FULL',
-    `no space left on the file system of ${root}: ${formatSize(freeBytes)} are free, and ${name} needs more`,
+    `no space left on the file system of ${root}: ${formatSize(freeBytes)} are free, and ${name} needs ${needs}`,
     {
       hint: 'Free some space (`hearth cache prune`, `hearth env prune`) and run the same command again.',
       details: { ...error.details, path: root, freeBytes, environment: name },

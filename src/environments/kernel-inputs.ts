@@ -134,5 +134,5 @@ export async function ensureKernel(
 }
 
 function toKernelSource(source: Catalog['kernels'][number]['sources'][number]): KernelSource {
-  return { kind: 'apt', package: source.package };
+  return { kind: 'apt', package: source.package, digest: source.digest };
 }

@@ -2,11 +2,11 @@
 import type { ErrorCode } from '../errors/index.js';
 
 /**
- * resolve: finding out what a name means and where it comes from · download: bytes are arriving ·
- * convert: the ext4 image is being written · install: boot artifacts are put together and published ·
- * ready: the environment can be booted.
+ * resolve: finding out what a name means and where it comes from · kernel: fetching one, beside the rest ·
+ * download: bytes are arriving · convert: the ext4 image is being written · install: boot artifacts are put
+ * together and published · ready: the environment can be booted.
  */
-export type EnvironmentPhase = 'resolve' | 'download' | 'convert' | 'install' | 'ready';
+export type EnvironmentPhase = 'resolve' | 'kernel' | 'download' | 'convert' | 'install' | 'ready';
 
 export interface EnvironmentProgress {
   readonly phase: EnvironmentPhase;

@@ -141,9 +141,9 @@ export async function openEnvironmentStore(options: EnvironmentStoreOptions): Pr
           signal: plan.signal,
           onProgress: (message) =>
             plan.onProgress?.({
-              phase: 'resolve',
+              phase: 'kernel',
               environment: plan.name,
-              message: `kernel ${name}: ${message}`,
+              message: `${name}: ${message}`,
             }),
         }),
     },
@@ -160,7 +160,7 @@ export async function openEnvironmentStore(options: EnvironmentStoreOptions): Pr
       await ensureKernel(name, catalog, parts.kernels, {
         offline: choice.offline ?? context.offline,
         signal: choice.signal,
-        onProgress: (message) => choice.onProgress?.({ phase: 'resolve', environment: name, message }),
+        onProgress: (message) => choice.onProgress?.({ phase: 'kernel', environment: name, message }),
       }),
     verify: async (names, verifyOptions = {}) => await verifyEnvironments(names, verifyOptions, context),
     prune: async (pruneOptions = {}) => await pruneEnvironments(pruneOptions, context),

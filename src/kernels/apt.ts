@@ -4,6 +4,8 @@
  * Source: apt-get(8), apt-cache(8), apt.conf(5), dpkg-deb(1).
  * apt checks what it downloads against its signed lists. When the host has no lists, private ones are fetched.
  */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileError, HearthError } from '../errors/index.js';
@@ -28,14 +30,14 @@ const DOWNLOAD_TIMEOUT_MS = 600_000;
 const PLAIN = { LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
 
 /**
- * Downloads and unpacks the newest kernel behind `packageName`, which may be a metapackage.
+ * Downloads and unpacks the newest kernel behind `package`, which may be a metapackage.
  *
  * @param staging An empty directory of ours; everything is left in there.
  * @throws {HearthError} `TOOL_NOT_FOUND` without apt, `KERNEL_SOURCE_UNAVAILABLE` when the package cannot be
- *   found or fetched.
+ *   found or fetched; `DIGEST_MISMATCH` when the package has another `digest` (sha256:…) than the one asked for.
  */
 export async function fetchAptKernel(
-  packageName: string,
+  { package: packageName, digest = null }: { readonly package: string; readonly digest?: string | null },
   staging: string,
   options: AptOptions = {},
 ): Promise<AptKernel> {
@@ -46,10 +48,28 @@ export async function fetchAptKernel(
 
   options.onProgress?.(`downloading ${found.package} ${found.version}`);
   const debPath = await apt.download(found);
+  if (digest !== null) await assertDigest(debPath, digest, found);
   options.onProgress?.(`unpacking ${found.package}`);
   const root = join(staging, 'root');
   await apt.run('dpkg-deb', ['--extract', debPath, root]);
   return { ...found, ...(await findKernelFiles(root, found.package)) };
+}
+
+/** Before anything of the package is unpacked. */
+async function assertDigest(path: string, expected: string, found: PackageVersion): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  const actual = `sha256:${hash.digest('hex')}`;
+  if (actual === expected) return;
+  const { package: packageName, version } = found;
+  throw new HearthError(
+    'DIGEST_MISMATCH',
+    `the package ${packageName} ${version} has the digest ${actual}, expected ${expected}`,
+    {
+      hint: "Correct the digest in the catalog's kernel, or leave it out to take the newest package.",
+      details: { package: packageName, version, expected, actual },
+    },
+  );
 }
 
 interface PackageVersion {

@@ -28,6 +28,8 @@ export type KernelSource = {
   readonly kind: 'apt';
   /** A kernel package or a metapackage that depends on one. */
   readonly package: string;
+  /** That the downloaded package has to have; null: whatever apt's signed lists say. */
+  readonly digest?: string | null;
 };
 
 /** The kernel that environments use unless they name another. */
@@ -186,7 +188,7 @@ class DirectoryKernelStore implements KernelStore {
   async #fetch(name: string, source: KernelSource, options: KernelOptions): Promise<KernelBundle> {
     const download = join(this.#stagingOf(name), 'download');
     await mkdir(download, { recursive: true, mode: 0o700 });
-    const kernel = await fetchAptKernel(source.package, download, options);
+    const kernel = await fetchAptKernel(source, download, options);
     const origin = { kind: 'apt', package: kernel.package, version: kernel.version } as const;
     const { vmlinuzPath: kernelPath, modulesDirectory } = kernel;
     return await this.#publish(name, { kernelPath, modulesDirectory, origin }, options);

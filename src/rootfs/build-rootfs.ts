@@ -1,6 +1,7 @@
 /** An image becomes a bootable ext4 file that appears under its name only when it is complete and synced. */
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { formatSize } from '../bytes/index.js';
 import { HearthError } from '../errors/index.js';
 import { syncDirectory } from '../fsx/index.js';
 import { digestAlgorithm, type Image, type ImageLayer, layerCompression } from '../oci/index.js';
@@ -114,6 +115,7 @@ async function attempt(
 ): Promise<RootfsResult | undefined> {
   const { outputPath, signal } = options;
   const before = replacementsOf(image);
+  let latest: RootfsProgress | undefined;
   const staging = await createStaging(outputPath);
   for (const { done } of image.layers) {
     done.catch(() => {
@@ -131,7 +133,13 @@ async function attempt(
         sizeBytes: options.sizeBytes,
         ...rootfsIdentity(image, options.sizeBytes),
       },
-      { signal, onProgress: (progress) => options.onProgress?.(progressOf(image, progress)) },
+      {
+        signal,
+        onProgress: (progress) => {
+          latest = progressOf(image, progress);
+          options.onProgress?.(latest);
+        },
+      },
     );
     const convertedAt = performance.now();
     await allVerified(image, signal);
@@ -162,6 +170,8 @@ async function attempt(
     };
   } catch (error) {
     await rm(staging, { force: true });
+    const failure = error instanceof LayerFailure ? error.failure : error;
+    if (HearthError.is(failure) && failure.code === 'DISK_FULL') throw diskFull(outputPath, latest, failure);
     throw await explain(error, image, signal);
   }
 }
@@ -185,6 +195,21 @@ function assertConvertible(image: Image): void {
     });
   }
   for (const layer of image.layers) layerCompression(layer.descriptor.mediaType);
+}
+
+/** Says what is needed, as far as what has been read so far lets one guess. */
+function diskFull(outputPath: string, latest: RootfsProgress | undefined, cause: HearthError): HearthError {
+  const { compressedBytes = 0, compressedTotalBytes = 0, uncompressedBytes = 0 } = latest ?? {};
+  const directory = dirname(outputPath);
+  // Before the first report there is nothing to go by but the layers as they are stored.
+  const ratio = compressedBytes > 0 ? Math.max(1, uncompressedBytes / compressedBytes) : 1;
+  const neededBytes = Math.ceil(compressedTotalBytes * ratio);
+  const needs = neededBytes > 0 ? `: the image needs about ${formatSize(neededBytes)}` : '';
+  return new HearthError('DISK_FULL', `no space left on the file system of ${directory}${needs}`, {
+    hint: 'Free some space (`hearth cache prune` removes what can be fetched again) and run the same command again.',
+    details: { path: directory, ...(neededBytes > 0 ? { neededBytes } : {}) },
+    cause,
+  });
 }
 
 async function allVerified(image: Image, signal: AbortSignal | undefined): Promise<void> {

@@ -61,7 +61,7 @@ describe('the default kernel', () => {
       ]);
       process.env.APT_CONFIG = empty.APT_CONFIG;
       const steps: string[] = [];
-      const kernel = await fetchAptKernel('linux-image-cloud-amd64', join(home, 'staging'), {
+      const kernel = await fetchAptKernel({ package: 'linux-image-cloud-amd64' }, join(home, 'staging'), {
         onProgress: (step) => steps.push(step),
       });
       expect(steps).toContain('fetching package lists');
@@ -74,10 +74,21 @@ describe('the default kernel', () => {
 
   it('says what to do about a package that does not exist', async () => {
     const staging = await mkdtemp(join(scratch, 'staging-'));
-    await expect(fetchAptKernel('linux-image-of-nobody', staging)).rejects.toMatchObject({
+    await expect(fetchAptKernel({ package: 'linux-image-of-nobody' }, staging)).rejects.toMatchObject({
       code: 'KERNEL_SOURCE_UNAVAILABLE',
       details: { package: 'linux-image-of-nobody' },
     });
+  });
+
+  it('refuses a package with another digest than the catalog gives, and leaves nothing', async () => {
+    const other = openKernelStore(join(scratch, 'pinned'));
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const source = { kind: 'apt', package: 'linux-image-cloud-amd64', digest } as const;
+    await expect(other.pull('pinned', { source })).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      details: { expected: digest, actual: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) },
+    });
+    expect(await other.list()).toEqual([]);
   });
 
   it('ends when it is cancelled, leaving nothing', async () => {

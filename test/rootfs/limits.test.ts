@@ -41,6 +41,9 @@ interface Measured {
   readonly peakMib: number;
   readonly ms: number;
   readonly entryCount: number;
+  readonly contentBytes: number;
+  /** By all write calls of the process. */
+  readonly writtenBytes: number;
 }
 
 /** Builds in a process of its own, compiled, and says what it took. */
@@ -66,11 +69,13 @@ describe('large images', () => {
     expect(run('debugfs', ['-R', 'stat /d/entry-123456', outputPath])).toMatch(/Type: regular/);
   });
 
-  it('many layers of much content, in under 256 MiB', () => {
+  it('many layers of much content, in under 256 MiB, written once', () => {
     const layers = [0, 1, 2].map((n) => writeLayer(`layer-${n}`, 600, 400_000, (i) => `d/${n}-${i}`));
     const outputPath = join(directory, 'large.ext4');
-    const { peakMib } = measure(layers, outputPath);
+    const { peakMib, contentBytes, writtenBytes } = measure(layers, outputPath);
     expect(peakMib).toBeLessThan(PEAK_MIB);
+    expect(contentBytes).toBeGreaterThan(700_000_000);
+    expect(writtenBytes).toBeLessThan(1.05 * contentBytes);
     assertClean(outputPath);
   });
 });

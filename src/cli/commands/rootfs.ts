@@ -5,6 +5,7 @@ import { openBlobStore, openLayoutImage } from '../../blobs/index.js';
 import { formatDuration, formatSize, parseSize } from '../../bytes/index.js';
 import { HearthError } from '../../errors/index.js';
 import { DEFAULT_PLATFORM, type Image, type Platform, parsePlatform } from '../../oci/index.js';
+import type { BlobProgress } from '../../registry/index.js';
 import {
   type BuildOnceOptions,
   buildRootfsOnce,
@@ -65,9 +66,26 @@ async function openImage(
     signal,
     env,
     offline: args.flag('offline'),
+    onProgress: downloadProgress(text, progress),
     insecure: [...(registry.insecure ?? []), ...args.list('insecure')],
   });
   return { image, close: async () => image[Symbol.asyncDispose]() };
+}
+
+/** Adds up the layers on their way; those that were there already are no download. */
+function downloadProgress(text: string, progress: Progress): (blob: BlobProgress) => void {
+  const received = new Map<string, BlobProgress>();
+  return (blob) => {
+    if (blob.state !== 'cached') received.set(blob.digest, blob);
+    if (received.size === 0) return;
+    let doneBytes = 0;
+    let totalBytes = 0;
+    for (const { receivedBytes, sizeBytes } of received.values()) {
+      doneBytes += receivedBytes;
+      totalBytes += sizeBytes;
+    }
+    progress.update('build', text, { phase: 'download', doneBytes, totalBytes });
+  };
 }
 
 function platformOf(args: ParsedArguments): Platform {

@@ -1,4 +1,4 @@
-// node measure-build.mjs OUTPUT LAYER.tar…: builds from uncompressed layers, base first, and prints peak memory and time.
+// node measure-build.mjs OUTPUT LAYER.tar…: builds from uncompressed layers, base first, and prints peak memory, time and what was written.
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { buildRootfs } from '../../../dist/rootfs/index.js';
@@ -29,7 +29,8 @@ const image = {
   layers,
 };
 const startedAt = performance.now();
-const { entryCount } = await buildRootfs(image, { outputPath, digest: true });
+const { entryCount, contentBytes } = await buildRootfs(image, { outputPath, digest: true });
 const ms = performance.now() - startedAt;
 const peakKib = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
-console.log(JSON.stringify({ peakMib: peakKib / 1024, ms, entryCount }));
+const writtenBytes = Number(/^wchar: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))[1]);
+console.log(JSON.stringify({ peakMib: peakKib / 1024, ms, entryCount, contentBytes, writtenBytes }));
