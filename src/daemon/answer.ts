@@ -75,11 +75,11 @@ export class Answer {
     this.#response.end();
   }
 
-  error(error: HearthErrorJson, status: number = ERROR_KINDS[error.kind].httpStatus): void {
+  error(error: HearthErrorJson): void {
     if (this.#response.headersSent) {
       this.#write('error', error);
       this.#response.end();
-    } else finishJson(this.#response, status, { error });
+    } else finishJson(this.#response, statusOf(error), { error });
   }
 
   #piece(stream: Stream, bytes: Buffer): void {
@@ -105,6 +105,11 @@ export class Answer {
         : `${JSON.stringify({ [event]: data })}\n`,
     );
   }
+}
+
+/** That of its kind; a client that brings no token is told so in HTTP's own way, RFC 9110 section 15.5.2. */
+export function statusOf({ code, kind }: HearthErrorJson): number {
+  return code === 'DAEMON_UNAUTHORIZED' ? 401 : ERROR_KINDS[kind].httpStatus;
 }
 
 export function finishJson(response: ServerResponse, status: number, body: object): void {

@@ -1,14 +1,17 @@
 /** The life of the daemon: one per user, from its lock to the removal of its socket. */
 import { chmod, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalService } from '../contract/index.js';
-import { HearthError } from '../errors/index.js';
+import { errnoOf, HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
 import { openRuntime, type Runtime } from '../sandboxes/index.js';
 import { daemonLocation, ensureSecureDirectory } from '../sdk/index.js';
+import { tokenGuard } from './access.js';
+import { type ListenAddress, listenUrl } from './listen-address.js';
 import { createDaemonServer, type DaemonServer } from './server.js';
 
 export interface RunDaemonOptions {
@@ -17,9 +20,16 @@ export interface RunDaemonOptions {
   readonly agentPath: string;
   /** Ends after so many ms without a running sandbox and without a request; absent: never. */
   readonly idleExitMs?: number;
+  /** Listens there too, for whoever brings the token. */
+  readonly tcp?: { readonly address: ListenAddress; readonly token: string };
   /** Shuts the sandboxes down and ends. */
   readonly signal?: AbortSignal;
-  readonly onReady?: (ready: { readonly socketPath: string; readonly runtime: Runtime }) => void;
+  readonly onReady?: (ready: {
+    readonly socketPath: string;
+    /** Of TCP. */
+    readonly url: string | undefined;
+    readonly runtime: Runtime;
+  }) => void;
 }
 
 type VmsAtTheEnd = 'keep' | 'stop';
@@ -41,7 +51,15 @@ export async function runDaemon(options: RunDaemonOptions): Promise<void> {
   const lock = await lockDaemon(join(location.directory, LOCK_FILE), location.socketPath);
   try {
     const runtime = await openRuntime({ paths, agentPath });
-    let vms: VmsAtTheEnd = 'stop' as VmsAtTheEnd;
+    // Whoever cannot serve leaves the VMs as they are.
+    let vms: VmsAtTheEnd = 'keep' as VmsAtTheEnd;
+    const servers: Server[] = [];
+    const closeAll = (): void => {
+      for (const http of servers) {
+        http.close();
+        http.closeIdleConnections();
+      }
+    };
     try {
       let stop: () => void = () => undefined;
       const stopped = new Promise<void>((resolve) => {
@@ -56,22 +74,26 @@ export async function runDaemon(options: RunDaemonOptions): Promise<void> {
           stop();
         },
       });
+      servers.push(server.http);
       signal?.addEventListener('abort', stop, { once: true });
       if (signal?.aborted === true) stop();
+      const tcp = options.tcp === undefined ? undefined : await listenTcp(server, options.tcp);
+      if (tcp !== undefined) servers.push(tcp.http);
       await listen(server.http, location.socketPath);
       const watch = watchIdle(options, server, runtime, () => {
         vms = 'keep';
         stop();
       });
-      options.onReady?.({ socketPath: location.socketPath, runtime });
+      vms = 'stop' as VmsAtTheEnd;
+      options.onReady?.({ socketPath: location.socketPath, url: tcp?.url, runtime });
       await stopped;
       clearInterval(watch);
       // Whoever comes now finds no daemon, waits for the lock, and starts the next one.
       await rm(location.socketPath, { force: true });
-      server.http.close();
-      server.http.closeIdleConnections();
+      closeAll();
       if (vms === 'keep') await finishRequests(server);
     } finally {
+      closeAll();
       await runtime.close(vms);
     }
   } finally {
@@ -105,6 +127,34 @@ async function listen(server: Server, socketPath: string): Promise<void> {
     process.umask(previous);
   }
   await chmod(socketPath, 0o600);
+}
+
+async function listenTcp(
+  server: DaemonServer,
+  { address, token }: NonNullable<RunDaemonOptions['tcp']>,
+): Promise<{ readonly http: Server; readonly url: string }> {
+  const http = server.guardedHttp(tokenGuard(token));
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', (error) => reject(cannotListen(error, address)));
+    http.listen(address.port, address.host, resolve);
+  });
+  const bound = http.address() as AddressInfo;
+  return { http, url: listenUrl({ host: address.host, port: bound.port }) };
+}
+
+function cannotListen(error: unknown, { host, port }: ListenAddress): HearthError {
+  const isTaken = errnoOf(error) === 'EADDRINUSE';
+  return new HearthError(
+    isTaken ? 'PORT_IN_USE' : 'PORT_ADDRESS_UNAVAILABLE',
+    `cannot listen on ${listenUrl({ host, port })} (${errnoOf(error) ?? 'error'})`,
+    {
+      hint: isTaken
+        ? 'Choose another port for --listen; 0 is any free one.'
+        : 'Choose another address for --listen.',
+      details: { host, port },
+      cause: error,
+    },
+  );
 }
 
 /** Lets what has been taken come to its end, within a limit. */

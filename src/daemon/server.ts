@@ -17,14 +17,16 @@ import {
   MAX_STREAM_HEADER_BYTES,
   OPERATIONS,
   type Operation,
+  openApiDocument,
   parseHeaderJson,
   type Service,
   type UploadName,
 } from '../contract/index.js';
-import { ERROR_KINDS, HearthError, type HearthErrorJson } from '../errors/index.js';
+import { HearthError, type HearthErrorJson } from '../errors/index.js';
 import type { Runtime } from '../sandboxes/index.js';
 import { PROCESS_PROTOCOL, VERSION_HEADER } from '../sdk/index.js';
-import { Answer, finishJson } from './answer.js';
+import type { Guard } from './access.js';
+import { Answer, finishJson, statusOf } from './answer.js';
 import { Metrics } from './metrics.js';
 import { serveProcess } from './process-session.js';
 import { readBody } from './read-body.js';
@@ -48,7 +50,10 @@ export interface DaemonLimits {
 }
 
 export interface DaemonServer {
+  /** For the unix socket, whose mode says who may ask. */
   readonly http: Server;
+  /** Another one, where every request has to pass the guard. */
+  guardedHttp(guard: Guard): Server;
   /** Requests and commands under way. */
   readonly activeCount: number;
   /** When the last one ended, by `performance.now()`. */
@@ -66,20 +71,9 @@ const PREFIX = '/v1/';
 export function createDaemonServer(options: DaemonServerOptions): DaemonServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const server = new OperationServer(options, limits);
-  const http = createServer({
-    maxHeaderSize: MAX_STREAM_HEADER_BYTES,
-    // Of an upload nobody knows how long it takes; bodies of JSON have their time in `readBody`.
-    requestTimeout: 0,
-    headersTimeout: limits.requestTimeoutMs,
-  });
-  http.maxConnections = MAX_CONNECTIONS;
-  http.on('request', (request, response) => void server.answer(request, response));
-  http.on('upgrade', (request, socket, head) => void server.upgrade(request, socket, head));
-  http.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
-  });
   return {
-    http,
+    http: httpServer(server, limits, () => {}),
+    guardedHttp: (guard) => httpServer(server, limits, guard),
     get activeCount() {
       return server.activeCount;
     },
@@ -87,6 +81,22 @@ export function createDaemonServer(options: DaemonServerOptions): DaemonServer {
       return server.lastActiveAt;
     },
   };
+}
+
+function httpServer(server: OperationServer, { requestTimeoutMs }: DaemonLimits, guard: Guard): Server {
+  const http = createServer({
+    maxHeaderSize: MAX_STREAM_HEADER_BYTES,
+    // Of an upload nobody knows how long it takes; bodies of JSON have their time in `readBody`.
+    requestTimeout: 0,
+    headersTimeout: requestTimeoutMs,
+  });
+  http.maxConnections = MAX_CONNECTIONS;
+  http.on('request', (request, response) => void server.answer(request, response, guard));
+  http.on('upgrade', (request, socket, head) => void server.upgrade(request, socket, head, guard));
+  http.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+  });
+  return http;
 }
 
 class OperationServer {
@@ -106,8 +116,14 @@ class OperationServer {
     return this.#requests + this.#processes;
   }
 
-  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async answer(request: IncomingMessage, response: ServerResponse, guard: Guard): Promise<void> {
     response.on('error', () => response.destroy());
+    try {
+      guard(request);
+    } catch (error) {
+      this.#turnAway(error, request, response);
+      return;
+    }
     response.setHeader(VERSION_HEADER, this.#options.version);
     if (request.method === 'GET') {
       this.#look(request.url ?? '', response);
@@ -147,10 +163,11 @@ class OperationServer {
     }
   }
 
-  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, guard: Guard): Promise<void> {
     const name = operationOf(request);
     socket.on('error', () => socket.destroy());
     try {
+      guard(request);
       this.#assertRoom();
       this.#assertVersion(request, name);
       if (request.headers.upgrade !== PROCESS_PROTOCOL || !isProcessOperation(name)) {
@@ -217,12 +234,23 @@ class OperationServer {
     });
   }
 
+  #turnAway(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+    const json = errorToJson(error);
+    this.#metrics.count('unknown', json.code);
+    if (json.code === 'DAEMON_UNAUTHORIZED') response.setHeader('www-authenticate', 'Bearer');
+    finishJson(response, statusOf(json), { error: json });
+    if (!request.complete) request.destroy();
+  }
+
   #look(url: string, response: ServerResponse): void {
     const { runtime, version } = this.#options;
     switch (url) {
       case '/healthz':
       case '/readyz':
         finishJson(response, 200, { status: 'ok', version, sandboxes: runtime.list().length });
+        return;
+      case '/v1/openapi.json':
+        finishJson(response, 200, openApiDocument(version));
         return;
       case '/metrics':
         response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
@@ -279,15 +307,14 @@ function isKeep(value: unknown): boolean {
 
 function unknownOperation(name: string): HearthError {
   return new HearthError('OPERATION_UNKNOWN', `no operation ${JSON.stringify(name)}`, {
-    hint: 'Look at docs/sandboxes.md for the operations of the daemon.',
+    hint: 'GET /v1/openapi.json has the operations of the daemon.',
     details: { operation: name },
   });
 }
 
 function refuse(socket: Duplex, error: HearthErrorJson): void {
   const body = JSON.stringify({ error });
-  const { httpStatus } = ERROR_KINDS[error.kind];
   socket.end(
-    `HTTP/1.1 ${httpStatus} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${statusOf(error)} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

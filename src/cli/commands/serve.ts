@@ -1,27 +1,47 @@
 /** `hearth serve`: the daemon in the foreground, and its end. */
+import { resolve } from 'node:path';
 import { parseDuration } from '../../bytes/index.js';
-import { runDaemon } from '../../daemon/index.js';
+import { parseListenAddress, type RunDaemonOptions, readTokenFile, runDaemon } from '../../daemon/index.js';
+import { HearthError } from '../../errors/index.js';
 import { packageVersion } from '../../fsx/index.js';
 import { guestAgentPath } from '../../sandboxes/index.js';
 import { stopDaemon } from '../../sdk/index.js';
-import type { Command } from '../command.js';
+import type { Command, ParsedArguments } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
 
 export const serve: Command = {
   name: 'serve',
   summary: 'Run the daemon in the foreground; other commands start it by themselves',
-  usage: '[--idle-exit DURATION] | --stop [--keep]',
+  usage: '[OPTIONS] | --stop [--keep]',
   options: {
     'idle-exit': {
       type: 'string',
       value: 'DURATION',
       help: 'End after this long without a running sandbox and without a request',
     },
+    listen: {
+      type: 'string',
+      value: '[ADDRESS:]PORT',
+      help: 'Serve the HTTP API on TCP too, to whoever has the token',
+    },
+    'token-file': {
+      type: 'string',
+      value: 'FILE',
+      help: 'With --listen: holds the token, mode 0600; made when it is missing',
+    },
+    'allow-remote': {
+      type: 'boolean',
+      help: 'With --listen: also an address that other machines reach; there is no TLS',
+    },
     stop: { type: 'boolean', help: 'Shut down the running daemon and its sandboxes' },
     keep: { type: 'boolean', help: 'With --stop: let the sandboxes run on' },
   },
   positionals: { least: 0, most: 0 },
-  examples: ['hearth serve', 'hearth serve --stop --keep'],
+  examples: [
+    'hearth serve',
+    'hearth serve --listen 127.0.0.1:7420 --token-file ~/.hearth-token',
+    'hearth serve --stop --keep',
+  ],
   async run(args, { paths, stderr }) {
     const version = packageVersion();
     if (args.flag('stop')) {
@@ -30,6 +50,7 @@ export const serve: Command = {
       return 0;
     }
     const idleExit = args.text('idle-exit');
+    const tcp = await tcpOptions(args);
     await withInterrupt((signal) =>
       runDaemon({
         paths,
@@ -37,12 +58,29 @@ export const serve: Command = {
         agentPath: guestAgentPath(),
         signal,
         ...(idleExit === undefined ? {} : { idleExitMs: parseDuration(idleExit) }),
-        onReady: ({ socketPath, runtime }) => {
+        ...(tcp === undefined ? {} : { tcp }),
+        onReady: ({ socketPath, url, runtime }) => {
           const running = runtime.activeCount;
-          stderr.write(`hearth ${version} serves ${socketPath} (${running} running)\n`);
+          const also = url === undefined ? '' : ` and ${url}`;
+          stderr.write(`hearth ${version} serves ${socketPath}${also} (${running} running)\n`);
         },
       }),
     );
     return 0;
   },
 };
+
+async function tcpOptions(args: ParsedArguments): Promise<RunDaemonOptions['tcp']> {
+  const [listen, tokenFile] = [args.text('listen'), args.text('token-file')];
+  const allowRemote = args.flag('allow-remote');
+  if (listen === undefined && tokenFile === undefined && !allowRemote) return undefined;
+  if (listen === undefined || tokenFile === undefined) {
+    throw new HearthError('USAGE_INVALID', 'TCP needs an address and a token', {
+      hint: 'Give both: hearth serve --listen 127.0.0.1:7420 --token-file FILE',
+    });
+  }
+  return {
+    address: parseListenAddress(listen, { allowRemote }),
+    token: await readTokenFile(resolve(tokenFile)),
+  };
+}
