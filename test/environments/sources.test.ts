@@ -220,7 +220,7 @@ describe('Debian packages', () => {
 
   it.each([
     ['E: unable to pick chroot mode automatically', 'usermod --add-subuids'],
-    ["W: Failed to fetch http://deb.debian.org/  Could not resolve 'deb.debian.org'", 'network'],
+    ["W: Failed to fetch http://debian.example/  Could not resolve 'debian.example'", 'network'],
     ['E: Unable to locate package nosuch', 'package names'],
     ['tar: No space left on device', 'TMPDIR'],
     ['E: something else', 'again'],
