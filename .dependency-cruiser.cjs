@@ -5,7 +5,7 @@
  */
 const ROWS = [
   ['errors'],
-  ['bytes'],
+  ['bytes', 'shape'],
   ['subprocess'],
   ['fsx', 'oci', 'tar', 'zstd', 'ext4', 'protocol'],
   ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network', 'config'],
@@ -43,7 +43,7 @@ module.exports = {
     {
       name: 'pure-formats-touch-no-host',
       severity: 'error',
-      from: { path: '^src/(bytes|oci|tar|zstd|protocol)/', ...source },
+      from: { path: '^src/(bytes|shape|oci|tar|zstd|protocol)/', ...source },
       to: { path: '^(node:)?(fs|fs/promises|net|http|https|child_process|process|os)$' },
     },
     {

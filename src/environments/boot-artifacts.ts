@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import { errnoOf, fileError, HearthError } from '../errors/index.js';
 import { readFileBounded } from '../fsx/index.js';
 import type { ImportKernelOptions, Initrd, InitrdOptions, KernelBundle } from '../kernels/index.js';
+import { listOf, objectOf, oneOf, text, variantOf, whole } from '../shape/index.js';
 import {
   INITRD_FILE,
   type InstallManifest,
@@ -176,22 +176,22 @@ export async function digestOfAgent(agentPath: string): Promise<string> {
 }
 
 const MAX_RECORD_BYTES = 1024 * 1024;
-const recordSchema = z.object({
-  schema: z.literal(1),
-  name: z.string(),
-  release: z.string(),
-  digest: z.string(),
-  createdAt: z.string(),
-  origin: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('apt'), package: z.string(), version: z.string() }),
-    z.object({ kind: z.literal('import'), kernel: z.string(), modules: z.string().nullable() }),
-  ]),
-  files: z.array(z.object({ path: z.string(), sizeBytes: z.int().min(0), digest: z.string() })),
-  modules: z.array(
-    z.object({
-      name: z.string(),
-      path: z.string().refine((path) => !path.split('/').some((part) => ['', '.', '..'].includes(part))),
-      requires: z.array(z.string()),
+const recordSchema = objectOf({
+  schema: oneOf(1),
+  name: text(),
+  release: text(),
+  digest: text(),
+  createdAt: text(),
+  origin: variantOf('kind', {
+    apt: objectOf({ kind: oneOf('apt'), package: text(), version: text() }),
+    import: objectOf({ kind: oneOf('import'), kernel: text(), modules: text().nullable() }),
+  }),
+  files: listOf(objectOf({ path: text(), sizeBytes: whole(0), digest: text() })),
+  modules: listOf(
+    objectOf({
+      name: text(),
+      path: text().refine((path) => !path.split('/').some((part) => ['', '.', '..'].includes(part))),
+      requires: listOf(text()),
     }),
   ),
 });
@@ -205,11 +205,9 @@ function encodeKernelRecord(bundle: KernelBundle): string {
 export async function readPlacedBundle(directory: string): Promise<KernelBundle | undefined> {
   const path = join(directory, KERNEL_RECORD_FILE);
   try {
-    const text = (await readFileBounded(path, MAX_RECORD_BYTES)).toString('utf8');
-    const record = recordSchema.safeParse(JSON.parse(text));
-    return record.success
-      ? { ...record.data, directory, vmlinuxPath: join(directory, KERNEL_FILE) }
-      : undefined;
+    const json = (await readFileBounded(path, MAX_RECORD_BYTES)).toString('utf8');
+    const record = recordSchema.read(JSON.parse(json));
+    return record.ok ? { ...record.value, directory, vmlinuxPath: join(directory, KERNEL_FILE) } : undefined;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw fileError(error, path);

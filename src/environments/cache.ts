@@ -1,12 +1,12 @@
 /** What hearth keeps on this machine, why, and how to get rid of what can be had again. */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { openBlobStore } from '../blobs/index.js';
 import { errnoOf, HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { type Digest, isDigest, parseDocument } from '../oci/index.js';
 import { rootfsMemoryDirectory } from '../rootfs/index.js';
+import { listOf, mapOf, objectOf, text } from '../shape/index.js';
 import type { StoreContext } from './context.js';
 import { blobsDirectory } from './default-parts.js';
 import { measureTree, type TreeSize } from './disk-usage.js';
@@ -243,18 +243,16 @@ async function listBlobs(directory: string): Promise<StoredBlob[]> {
   return blobs;
 }
 
-const indexSchema = z.object({
-  manifests: z.array(
-    z.object({ digest: z.string(), annotations: z.record(z.string(), z.string()).optional() }),
-  ),
+const indexSchema = objectOf({
+  manifests: listOf(objectOf({ digest: text(), annotations: mapOf(text()).optional() })),
 });
 
 /** What the layout's index names. */
 async function readRoots(directory: string): Promise<{ digest: string; name: string }[]> {
   try {
-    const index = indexSchema.safeParse(JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')));
-    if (!index.success) return [];
-    return index.data.manifests.map(({ digest, annotations }) => ({
+    const index = indexSchema.read(JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')));
+    if (!index.ok) return [];
+    return index.value.manifests.map(({ digest, annotations }) => ({
       digest,
       name: annotations?.['org.opencontainers.image.ref.name'] ?? digest,
     }));

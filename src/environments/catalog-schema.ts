@@ -2,86 +2,90 @@
  * The catalog's form: what `catalog/catalog.json` and the user's own `catalog.json` may say.
  * Unknown fields are refused, so that a misspelt one cannot be overlooked.
  */
-import { z } from 'zod';
+import { exactly, listOf, oneOf, type Shaped, text, variantOf } from '../shape/index.js';
 import { isEnvironmentName, isEnvironmentVersion } from './names.js';
 
-const name = z
-  .string()
-  .refine(isEnvironmentName, 'not a name: use lower-case letters, digits, . - and one :');
-const version = z.string().refine(isEnvironmentVersion, 'not a version: use letters, digits and dots');
-const digest = z
-  .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'not a digest: sha256: and 64 hexadecimal digits')
+const MAX_ENTRIES = 1000;
+const MAX_PACKAGES = 1000;
+
+const name = text().refine(isEnvironmentName, 'not a name: use lower-case letters, digits, . - and one :');
+const version = text().refine(isEnvironmentVersion, 'not a version: use letters, digits and dots');
+const digest = text({
+  pattern: /^sha256:[0-9a-f]{64}$/,
+  problem: 'not a digest: sha256: and 64 hexadecimal digits',
+})
   .nullable()
   .default(null);
-const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'not a plain file name');
-const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]{0,127}$/, 'not a Debian package name');
+const fileName = text({ pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, problem: 'not a plain file name' });
+const packageName = text({ pattern: /^[a-z0-9][a-z0-9+.-]{0,127}$/, problem: 'not a Debian package name' });
+const packages = listOf(packageName, { most: MAX_PACKAGES });
 
-const sourceSchema = z.discriminatedUnion('type', [
+const sourceSchema = variantOf('type', {
   /** A directory that ships with hearth and holds `vmlinux` and `rootfs.ext4`. */
-  z.strictObject({ type: z.literal('profile'), profile: fileName, digest }),
+  profile: exactly({ type: oneOf('profile'), profile: fileName, digest }),
   /** A container image, or an artifact that holds `vmlinux` and `rootfs.ext4`; `digest` is a manifest's or an index's. */
-  z.strictObject({ type: z.literal('oci'), reference: z.string().min(1).max(512), digest }),
+  oci: exactly({ type: oneOf('oci'), reference: text({ least: 1, most: 512 }), digest }),
   /** A tar.gz or tar.zst with `vmlinux` and `rootfs.ext4` at its root; `digest` is the file's. */
-  z.strictObject({
-    type: z.literal('archive'),
-    url: z.url({ protocol: /^(?:https|file)$/ }),
+  archive: exactly({
+    type: oneOf('archive'),
+    url: text().refine(isArchiveUrl, 'not an address that begins with https: or file:'),
     digest,
   }),
   /** Packages of a Debian suite, put together on this machine; `digest` is the resulting tar's. */
-  z.strictObject({
-    type: z.literal('debian-packages'),
-    suite: packageName,
-    packages: z.array(packageName).max(1000),
-    digest,
-  }),
-]);
+  'debian-packages': exactly({ type: oneOf('debian-packages'), suite: packageName, packages, digest }),
+});
 
-export const catalogEntrySchema = z.strictObject({
+function isArchiveUrl(url: string): boolean {
+  return URL.canParse(url) && ['https:', 'file:'].includes(new URL(url).protocol);
+}
+
+const catalogEntrySchema = exactly({
   name,
-  aliases: z.array(name).max(32).default([]),
+  aliases: listOf(name, { most: 32 }).default([]),
   version,
-  description: z.string().max(500),
-  defaultPackages: z.array(packageName).max(1000).default([]),
-  distribution: z.string().max(64),
-  distributionVersion: z.string().max(64),
-  platform: z.literal('linux-x86_64'),
+  description: text({ most: 500 }),
+  defaultPackages: packages.default([]),
+  distribution: text({ most: 64 }),
+  distributionVersion: text({ most: 64 }),
+  platform: oneOf('linux-x86_64'),
   /** Name of the kernel it boots with unless its source brings one. */
   kernel: name,
   /** Tried in this order. */
-  sources: z.array(sourceSchema).min(1).max(16),
+  sources: listOf(sourceSchema, { least: 1, most: 16 }),
 });
 
-export const catalogKernelSchema = z.strictObject({
+const catalogKernelSchema = exactly({
   name,
-  version: z.string().min(1).max(64),
-  description: z.string().max(500),
-  platform: z.literal('linux-x86_64'),
-  sources: z
-    .array(z.strictObject({ type: z.literal('apt'), package: packageName, digest }))
-    .max(16)
-    .default([]),
+  version: text({ least: 1, most: 64 }),
+  description: text({ most: 500 }),
+  platform: oneOf('linux-x86_64'),
+  sources: listOf(exactly({ type: oneOf('apt'), package: packageName, digest }), { most: 16 }).default([]),
 });
 
-export const catalogSchema = z.strictObject({
-  catalogVersion: z.string().min(1).max(64),
+const environments = listOf(catalogEntrySchema, { most: MAX_ENTRIES });
+const kernels = listOf(catalogKernelSchema, { most: MAX_ENTRIES });
+
+export const catalogSchema = exactly({
+  catalogVersion: text({ least: 1, most: 64 }),
   defaultEnvironment: name,
   defaultKernel: name.optional(),
-  environments: z.array(catalogEntrySchema).max(1000),
-  kernels: z.array(catalogKernelSchema).max(1000),
+  environments,
+  kernels,
 });
 
 /** The user's file: `extend` (the default) adds entries and replaces those of the same name, `replace` forgets ours. */
-export const userCatalogSchema = z.strictObject({
-  mode: z.enum(['extend', 'replace']).default('extend'),
-  catalogVersion: z.string().min(1).max(64).optional(),
+export const userCatalogSchema = exactly({
+  mode: oneOf('extend', 'replace').default('extend'),
+  catalogVersion: text({ least: 1, most: 64 }).optional(),
   defaultEnvironment: name.optional(),
   defaultKernel: name.optional(),
-  environments: z.array(catalogEntrySchema).max(1000).default([]),
-  kernels: z.array(catalogKernelSchema).max(1000).default([]),
+  environments: environments.default([]),
+  kernels: kernels.default([]),
 });
 
-export type CatalogDocument = z.output<typeof catalogSchema>;
-export type CatalogEntry = z.output<typeof catalogEntrySchema>;
-export type CatalogKernel = z.output<typeof catalogKernelSchema>;
-export type CatalogSource = z.output<typeof sourceSchema>;
+export type CatalogDocument = Omit<Shaped<typeof catalogSchema>, 'defaultKernel'> & {
+  readonly defaultKernel?: string | undefined;
+};
+export type CatalogEntry = Shaped<typeof catalogEntrySchema>;
+export type CatalogKernel = Shaped<typeof catalogKernelSchema>;
+export type CatalogSource = Shaped<typeof sourceSchema>;

@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { z } from 'zod';
 import { errnoOf, fileError, HearthError } from '../errors/index.js';
 import { readFileBounded } from '../fsx/index.js';
+import type { Shape } from '../shape/index.js';
 import {
   type CatalogDocument,
   type CatalogEntry,
@@ -121,12 +121,10 @@ function buildCatalog(document: CatalogDocument, origin: string): Catalog {
   };
 }
 
-function parseWith<T>(schema: z.ZodType<T>, document: unknown, origin: string): T {
-  const result = schema.safeParse(document);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = issue?.path.map(String).join('.') ?? '';
-  throw invalid(origin, issue?.message ?? 'not a catalog', field);
+function parseWith<T>(schema: Shape<T>, document: unknown, origin: string): T {
+  const reading = schema.read(document);
+  if (reading.ok) return reading.value;
+  throw invalid(origin, reading.problem, reading.field);
 }
 
 function invalid(origin: string, problem: string, field: string): HearthError {

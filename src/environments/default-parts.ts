@@ -1,13 +1,12 @@
 /** The real parts: registry, blob store, converter, kernel store. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LocalBlobStore, openBlobStore } from '../blobs/index.js';
+import type { LocalBlobStore } from '../blobs/index.js';
 import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
-import { ensureInitrd, openKernelStore } from '../kernels/index.js';
+import type { KernelStore } from '../kernels/index.js';
 import type { Manifest, Reference } from '../oci/index.js';
 import type { RegistryOptions } from '../registry/index.js';
-import { buildRootfsOnce, rootfsMemoryDirectory } from '../rootfs/index.js';
 import type { EnvironmentParts, PulledContent, PullOptions } from './parts.js';
 
 /** What a user may choose about registries; see `registry/`. */
@@ -21,16 +20,21 @@ export function blobsDirectory(paths: HearthPaths): string {
   return join(paths.cache, 'blobs');
 }
 
+/** Each part is loaded when it is first used: a start from what is installed needs none of them. */
 export function defaultParts(paths: HearthPaths, registry: RegistryChoices = {}): EnvironmentParts {
   let blobs: Promise<LocalBlobStore> | undefined;
   const openBlobs = (): Promise<LocalBlobStore> => {
-    blobs ??= openBlobStore(blobsDirectory(paths));
+    blobs ??= import('../blobs/index.js').then(({ openBlobStore }) => openBlobStore(blobsDirectory(paths)));
     return blobs;
   };
+  const openKernels = async (directory: string): Promise<KernelStore> =>
+    (await import('../kernels/index.js')).openKernelStore(directory);
+  const kernels = join(paths.data, 'kernels');
   return {
     pull: async (reference, options) => await pull(reference, options, await openBlobs(), registry),
     buildRootfs: async (image, options) => {
       const { onProgress, ...rest } = options;
+      const { buildRootfsOnce, rootfsMemoryDirectory } = await import('../rootfs/index.js');
       // Always converted: a pull is what mends a damaged install. It is remembered for `rootfs build`.
       const result = await buildRootfsOnce(image, {
         ...rest,
@@ -41,12 +45,16 @@ export function defaultParts(paths: HearthPaths, registry: RegistryChoices = {})
       });
       return { digest: result.digest };
     },
-    kernels: openKernelStore(join(paths.data, 'kernels')),
+    kernels: {
+      get: async (name) => await (await openKernels(kernels)).get(name),
+      ensure: async (name, options) => await (await openKernels(kernels)).ensure(name, options),
+    },
     importKernel: async (directory, options) => {
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      return await openKernelStore(directory).import(IMPORTED_KERNEL, options);
+      return await (await openKernels(directory)).import(IMPORTED_KERNEL, options);
     },
-    ensureInitrd,
+    ensureInitrd: async (bundle, options) =>
+      await (await import('../kernels/index.js')).ensureInitrd(bundle, options),
   };
 }
 
@@ -56,7 +64,6 @@ async function pull(
   blobs: LocalBlobStore,
   registry: RegistryChoices,
 ): Promise<PulledContent> {
-  // Loaded here, because a start from what is installed needs no HTTP client.
   const { fetchArtifact, pullImage } = await import('../registry/index.js');
   const received = new Map<string, { readonly receivedBytes: number; readonly sizeBytes: number }>();
   const pullOptions = {

@@ -8,7 +8,7 @@ export type { Environment, RunConfig } from './environment.js';
 export type { InstallManifest } from './install-manifest.js';
 export type { KernelChoice } from './kernel-inputs.js';
 export type { EnvironmentInspection, EnvironmentSummary } from './listing.js';
-export { encodeLockfile, type LockedEnvironment, type Lockfile, parseLockfile } from './lockfile.js';
+export { encodeLockfile, type LockedEnvironment, type Lockfile, parseLockfile } from './lockfile-format.js';
 export type {
   PruneOptions,
   PruneReason,

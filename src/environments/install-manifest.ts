@@ -6,9 +6,19 @@
  * paths: the artifacts of an install have fixed names in its own directory.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
 import { errnoOf, HearthError } from '../errors/index.js';
 import { readFileBounded } from '../fsx/index.js';
+import {
+  eitherOf,
+  finite,
+  listOf,
+  mapOf,
+  objectOf,
+  oneOf,
+  type Shaped,
+  text,
+  whole,
+} from '../shape/index.js';
 import { isEnvironmentName, isEnvironmentVersion } from './names.js';
 
 export const MANIFEST_FILE = 'environment.json';
@@ -23,68 +33,62 @@ export const KERNEL_RECORD_FILE = 'kernel.json';
 const MANIFEST_SCHEMA = 1;
 const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
 
-const digest = z.string().regex(/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/);
+const digest = text({ pattern: /^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/ });
 /** Of a file's bytes, or of an ext4 image's content as `rootfs/` defines it. */
-const fileDigest = z.string().regex(/^(?:ext4-)?sha256:[0-9a-f]{64}$/);
-const sizeBytes = z.int().min(0);
+const fileDigest = text({ pattern: /^(?:ext4-)?sha256:[0-9a-f]{64}$/ });
+const sizeBytes = whole(0);
 
-const artifactSchema = z.object({
+const artifactSchema = objectOf({
   digest: fileDigest,
   size_bytes: sizeBytes,
   /** Modification time in ns since 1970, decimal; a file with another one is hashed before it is believed. */
-  mtime_ns: z.string().regex(/^-?\d{1,20}$/),
+  mtime_ns: text({ pattern: /^-?\d{1,20}$/ }),
 });
 
-const manifestSchema = z.object({
-  schema_version: z.literal(MANIFEST_SCHEMA).default(MANIFEST_SCHEMA),
-  catalog_version: z.string(),
-  name: z.string().refine(isEnvironmentName),
-  version: z.string().refine(isEnvironmentVersion),
-  source: z.string(),
+const manifestSchema = objectOf({
+  schema_version: oneOf(MANIFEST_SCHEMA).default(MANIFEST_SCHEMA),
+  catalog_version: text(),
+  name: text().refine(isEnvironmentName),
+  version: text().refine(isEnvironmentVersion),
+  source: text(),
   source_digest: digest.nullable(),
-  installed_at: z.union([z.string(), z.number()]),
-  platform: z.string().optional(),
+  /** A text; old writers wrote seconds since 1970. */
+  installed_at: eitherOf(text(), finite()),
+  platform: text().optional(),
   /** catalog: the catalog says what it is · reference: from an image that the user named · registered: from the user's files. */
-  origin: z.enum(['catalog', 'reference', 'registered']).default('catalog'),
+  origin: oneOf('catalog', 'reference', 'registered').default('catalog'),
   /** Canonical reference that was asked for, and its own text is no promise of what it names today. */
-  reference: z.string().nullable().default(null),
+  reference: text().nullable().default(null),
   /** Of several installs of one name the one with the highest number is current. */
-  generation: z.int().min(0).default(0),
-  writer_version: z.string().nullable().default(null),
+  generation: whole(0).default(0),
+  writer_version: text().nullable().default(null),
   /** Size of the rootfs that was asked for; null when it was left to hearth. */
   requested_size_bytes: sizeBytes.nullable().default(null),
-  provenance: z
-    .object({
-      index_digest: digest.nullable().default(null),
-      manifest_digest: digest.nullable().default(null),
-      config_digest: digest.nullable().default(null),
-      layers: z.array(z.object({ digest, diff_id: digest.nullable(), size_bytes: sizeBytes })).default([]),
-    })
-    .prefault({}),
+  provenance: objectOf({
+    index_digest: digest.nullable().default(null),
+    manifest_digest: digest.nullable().default(null),
+    config_digest: digest.nullable().default(null),
+    layers: listOf(objectOf({ digest, diff_id: digest.nullable(), size_bytes: sizeBytes })).default([]),
+  }).default({}),
   /** By file name in the install directory. */
-  artifacts: z.record(z.string().max(4096), artifactSchema).default({}),
-  kernel: z
-    .object({ name: z.string().nullable(), release: z.string().nullable(), digest: digest.nullable() })
+  artifacts: mapOf(artifactSchema).default({}),
+  kernel: objectOf({ name: text().nullable(), release: text().nullable(), digest: digest.nullable() })
     .nullable()
     .default(null),
   /** Digest of the guest agent that the initrd was packed with; null when the initrd is not ours. */
   agent_digest: digest.nullable().default(null),
-  image_config: z
-    .object({
-      Env: z.array(z.string()).default([]),
-      WorkingDir: z.string().default(''),
-      User: z.string().default(''),
-      Entrypoint: z.array(z.string()).default([]),
-      Cmd: z.array(z.string()).default([]),
-    })
-    .prefault({}),
-  skipped_sources: z
-    .array(z.object({ source: z.string(), code: z.string(), reason: z.string() }))
-    .default([]),
+  image_config: objectOf({
+    Env: listOf(text()).default([]),
+    WorkingDir: text().default(''),
+    User: text().default(''),
+    Entrypoint: listOf(text()).default([]),
+    Cmd: listOf(text()).default([]),
+  }).default({}),
+  skipped_sources: listOf(objectOf({ source: text(), code: text(), reason: text() })).default([]),
 });
 
-export type InstallManifest = z.output<typeof manifestSchema>;
-export type InstalledArtifact = z.output<typeof artifactSchema>;
+export type InstallManifest = Shaped<typeof manifestSchema>;
+export type InstalledArtifact = Shaped<typeof artifactSchema>;
 /** How to run the image: the part of its config that a guest needs. */
 export type EnvironmentImageConfig = InstallManifest['image_config'];
 export type Provenance = InstallManifest['provenance'];
@@ -128,15 +132,14 @@ export function parseInstallManifest(text: string): ManifestReading {
   } catch {
     return { ok: false, problem: 'invalid', reason: `${MANIFEST_FILE} is not JSON` };
   }
-  const result = manifestSchema.safeParse(document);
-  if (result.success) return { ok: true, manifest: result.data };
-  const issue = result.error.issues[0];
-  const field = issue?.path.map(String).join('.') ?? '';
+  const reading = manifestSchema.read(document);
+  if (reading.ok) return { ok: true, manifest: reading.value };
+  const { field, problem } = reading;
   const newer = field === 'schema_version' ? ' (written by another version of hearth)' : '';
   return {
     ok: false,
     problem: 'invalid',
-    reason: `${MANIFEST_FILE}: ${field === '' ? '' : `${field}: `}${issue?.message ?? 'not a manifest'}${newer}`,
+    reason: `${MANIFEST_FILE}: ${field === '' ? '' : `${field}: `}${problem}${newer}`,
   };
 }
 

@@ -29,6 +29,6 @@ export interface InstallerContext {
   readonly boot: BootParts;
   readonly agentPath: string;
   readonly initrdCacheDirectory: string;
-  readonly writerVersion: string;
+  readonly writerVersion: () => Promise<string>;
   ensureKernel(name: string, plan: InstallPlan): Promise<KernelBundle>;
 }

@@ -60,7 +60,7 @@ export async function install(plan: InstallPlan, context: InstallerContext): Pro
       origin: plan.origin,
       reference: plan.reference,
       generation: plan.generation,
-      writer_version: context.writerVersion,
+      writer_version: await context.writerVersion(),
       requested_size_bytes: plan.sizeBytes ?? null,
       provenance: obtained.provenance,
       artifacts,

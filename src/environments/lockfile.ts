@@ -1,5 +1,4 @@
 /** Lock files: what is installed, to the byte, so that another machine can have the same or learn that it cannot. */
-import { z } from 'zod';
 import { HearthError } from '../errors/index.js';
 import { DEFAULT_PLATFORM, formatReference, isDigest, parseReference, type Reference } from '../oci/index.js';
 import { attemptOf } from './attempts.js';
@@ -10,65 +9,13 @@ import { type InstallManifest, KERNEL_FILE, ROOTFS_FILE } from './install-manife
 import { install } from './installer.js';
 import { checkStableInstall, findInstalls, manifestOf } from './installs.js';
 import type { KernelInputs } from './kernel-inputs.js';
+import type { LockedEnvironment, Lockfile } from './lockfile-format.js';
 import { findInstalled } from './maintenance.js';
 import { withNameLock } from './name-lock.js';
-import { isEnvironmentName, isEnvironmentVersion } from './names.js';
 import type { PullEnvironmentOptions } from './pull-options.js';
 import type { SourceAttempt } from './source.js';
 import { DEBIAN_PACKAGES_LABEL } from './sources/debian-packages.js';
 import { PROFILE_SOURCE_LABEL } from './sources/profile.js';
-
-const digest = z.string().regex(/^(?:(?:ext4-)?sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/);
-
-const lockedSchema = z.strictObject({
-  name: z.string().refine(isEnvironmentName),
-  version: z.string().refine(isEnvironmentVersion),
-  platform: z.string(),
-  origin: z.enum(['catalog', 'reference', 'registered']),
-  reference: z.string().nullable(),
-  generation: z.int().min(0),
-  source: z.string(),
-  sourceDigest: digest.nullable(),
-  indexDigest: digest.nullable(),
-  manifestDigest: digest.nullable(),
-  layerDigests: z.array(digest),
-  requestedSizeBytes: z.int().min(0).nullable(),
-  rootfsDigest: digest,
-  kernelName: z.string().nullable(),
-  /** Of `vmlinux`. */
-  kernelDigest: digest,
-});
-
-const lockfileSchema = z.strictObject({
-  lockfileVersion: z.literal(1),
-  writerVersion: z.string(),
-  environments: z.array(lockedSchema),
-});
-
-export type Lockfile = z.output<typeof lockfileSchema>;
-export type LockedEnvironment = Lockfile['environments'][number];
-
-/** Reads the text of a lock file. @throws {HearthError} `LOCKFILE_INVALID`. */
-export function parseLockfile(text: string): Lockfile {
-  let problem: string;
-  try {
-    const result = lockfileSchema.safeParse(JSON.parse(text));
-    if (result.success) return result.data;
-    const issue = result.error.issues[0];
-    problem = `${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? 'malformed'}`;
-  } catch {
-    problem = 'it is not JSON';
-  }
-  throw new HearthError('LOCKFILE_INVALID', `not a lock file: ${problem}`, {
-    hint: 'Write it anew with `hearth env lock`.',
-    details: { problem },
-  });
-}
-
-/** The text of a lock file: stable, one field a line. */
-export function encodeLockfile(lockfile: Lockfile): string {
-  return `${JSON.stringify(lockfile, null, 2)}\n`;
-}
 
 /**
  * What these environments are made of. Broken ones are refused.
@@ -93,7 +40,7 @@ export async function lockEnvironments(
     }
     return lockedOf(manifest);
   });
-  return { lockfileVersion: 1, writerVersion: context.installer.writerVersion, environments };
+  return { lockfileVersion: 1, writerVersion: await context.installer.writerVersion(), environments };
 }
 
 function lockedOf(manifest: InstallManifest): LockedEnvironment {

@@ -8,43 +8,28 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { HearthPaths } from '../fsx/index.js';
 import type { KernelBundle } from '../kernels/index.js';
-import {
-  type CachePruneOptions,
-  type CachePruneResult,
-  type CacheUsage,
-  cacheUsage,
-  pruneCache,
-} from './cache.js';
+import type { CachePruneOptions, CachePruneResult, CacheUsage } from './cache.js';
 import { type Catalog, loadCatalog } from './catalog.js';
 import type { StoreContext } from './context.js';
 import { defaultParts, type RegistryChoices } from './default-parts.js';
 import type { Environment } from './environment.js';
 import { withFreshInitrd } from './fresh-initrd.js';
-import { ensureKernel } from './kernel-inputs.js';
 import { defaultEnvironmentsDirectory, EnvironmentLayout } from './layout.js';
-import {
-  type EnvironmentInspection,
-  type EnvironmentSummary,
-  inspectEnvironment,
-  listEnvironments,
-} from './listing.js';
-import { type Lockfile, lockEnvironments, pullLocked } from './lockfile.js';
-import {
-  type PruneOptions,
-  type PruneResult,
-  pruneEnvironments,
-  type RemovedEnvironment,
-  type RemoveOptions,
-  removeEnvironment,
-  type VerifiedEnvironment,
-  type VerifyOptions,
-  verifyEnvironments,
+import type { EnvironmentInspection, EnvironmentSummary } from './listing.js';
+import type { Lockfile } from './lockfile-format.js';
+import type {
+  PruneOptions,
+  PruneResult,
+  RemovedEnvironment,
+  RemoveOptions,
+  VerifiedEnvironment,
+  VerifyOptions,
 } from './maintenance.js';
 import type { EnvironmentParts } from './parts.js';
 import type { OperationOptions } from './progress.js';
 import type { PullEnvironmentOptions } from './pull-options.js';
 import { pullEnvironment } from './puller.js';
-import { type RegisterOptions, registerEnvironment } from './register.js';
+import type { RegisterOptions } from './register.js';
 import { writerVersion } from './writer-version.js';
 
 export interface EnvironmentStoreOptions {
@@ -134,9 +119,10 @@ export async function openEnvironmentStore(options: EnvironmentStoreOptions): Pr
       boot: parts,
       agentPath,
       initrdCacheDirectory: join(paths.cache, 'initrds'),
-      writerVersion: await writerVersion(),
-      ensureKernel: async (name, plan) =>
-        await ensureKernel(name, catalog, parts.kernels, {
+      writerVersion,
+      ensureKernel: async (name, plan) => {
+        const { ensureKernel } = await import('./kernel-inputs.js');
+        return await ensureKernel(name, catalog, parts.kernels, {
           offline: plan.offline,
           signal: plan.signal,
           onProgress: (message) =>
@@ -145,30 +131,40 @@ export async function openEnvironmentStore(options: EnvironmentStoreOptions): Pr
               environment: plan.name,
               message: `${name}: ${message}`,
             }),
-        }),
+        });
+      },
     },
   };
   return {
     directory,
     catalog,
-    list: async () => await listEnvironments(context),
-    inspect: async (name) => await inspectEnvironment(name, context),
+    // What finding an installed environment does not need is loaded when it is asked for.
+    list: async () => await (await import('./listing.js')).listEnvironments(context),
+    inspect: async (name) => await (await import('./listing.js')).inspectEnvironment(name, context),
     pull: async (name, pullOptions = {}) => await pullEnvironment(name, 'pull', pullOptions, context),
     ensureInstalled: async (name = catalog.defaultEnvironment, pullOptions = {}) =>
       await withFreshInitrd(await pullEnvironment(name, 'ensure', pullOptions, context), context),
-    ensureKernel: async (name, choice = {}) =>
-      await ensureKernel(name, catalog, parts.kernels, {
+    ensureKernel: async (name, choice = {}) => {
+      const { ensureKernel } = await import('./kernel-inputs.js');
+      return await ensureKernel(name, catalog, parts.kernels, {
         offline: choice.offline ?? context.offline,
         signal: choice.signal,
         onProgress: (message) => choice.onProgress?.({ phase: 'kernel', environment: name, message }),
-      }),
-    verify: async (names, verifyOptions = {}) => await verifyEnvironments(names, verifyOptions, context),
-    prune: async (pruneOptions = {}) => await pruneEnvironments(pruneOptions, context),
-    remove: async (name, removeOptions = {}) => await removeEnvironment(name, removeOptions, context),
-    register: async (name, registerOptions) => await registerEnvironment(name, registerOptions, context),
-    lock: async (names) => await lockEnvironments(names, context),
-    pullLocked: async (lockfile, pullOptions = {}) => await pullLocked(lockfile, pullOptions, context),
-    cacheUsage: async () => await cacheUsage(paths, context),
-    pruneCache: async (pruneOptions = {}) => await pruneCache(paths, pruneOptions, context),
+      });
+    },
+    verify: async (names, verifyOptions = {}) =>
+      await (await import('./maintenance.js')).verifyEnvironments(names, verifyOptions, context),
+    prune: async (pruneOptions = {}) =>
+      await (await import('./maintenance.js')).pruneEnvironments(pruneOptions, context),
+    remove: async (name, removeOptions = {}) =>
+      await (await import('./maintenance.js')).removeEnvironment(name, removeOptions, context),
+    register: async (name, registerOptions) =>
+      await (await import('./register.js')).registerEnvironment(name, registerOptions, context),
+    lock: async (names) => await (await import('./lockfile.js')).lockEnvironments(names, context),
+    pullLocked: async (lockfile, pullOptions = {}) =>
+      await (await import('./lockfile.js')).pullLocked(lockfile, pullOptions, context),
+    cacheUsage: async () => await (await import('./cache.js')).cacheUsage(paths, context),
+    pruneCache: async (pruneOptions = {}) =>
+      await (await import('./cache.js')).pruneCache(paths, pruneOptions, context),
   };
 }

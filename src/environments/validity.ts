@@ -8,7 +8,6 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { errnoOf, HearthError } from '../errors/index.js';
-import { digestRootfs } from '../rootfs/index.js';
 import {
   type InstalledArtifact,
   type InstallManifest,
@@ -107,6 +106,8 @@ async function checkArtifact(
 /** The digest of a file, of the kind that `expected` is: of its bytes, or of an ext4 image's content. */
 async function digestLike(expected: string, path: string, signal: AbortSignal | undefined): Promise<string> {
   if (expected.startsWith('sha256:')) return await hashFile(path, signal);
+  // Loaded here, because an install that nobody touched is not hashed.
+  const { digestRootfs } = await import('../rootfs/index.js');
   return await digestRootfs(path, signal === undefined ? {} : { signal });
 }
 

@@ -1,7 +1,7 @@
 export { chooseAccelerator, parseAcceleratorWish } from './accelerator.js';
 export type { ConsolePiece } from './console-reader.js';
 export type { CreateSandboxSpec, SandboxOperationOptions, SandboxProgress } from './create-sandbox.js';
-export { type CheckStatus, checkHost, type HostCheck } from './doctor.js';
+export type { CheckStatus, HostCheck } from './doctor.js';
 export type { SandboxFiles } from './files/sandbox-files.js';
 export { guestAgentPath } from './guest-agent-path.js';
 export {
@@ -14,19 +14,14 @@ export {
 } from './guest-command.js';
 export { type MachinePhase, prepareMachine, type StartKind } from './machine.js';
 export type { MachineSpec } from './machine-spec.js';
+export { checkHost, openRuntime, sandboxesUsing } from './on-demand.js';
 export type { OneShotOptions, OneShotOutcome, OneShotSpec } from './one-shot.js';
 export { parseSignal } from './parse-signal.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
-export {
-  type DamagedSandbox,
-  openRuntime,
-  type Runtime,
-  type RuntimeOptions,
-  type SandboxChanges,
-} from './runtime.js';
+export type { DamagedSandbox, Runtime, RuntimeOptions, SandboxChanges } from './runtime.js';
 export type { ExecStreamOptions, StopOptions } from './sandbox.js';
 export type { SandboxExecSpec } from './sandbox-exec.js';
-export { SANDBOX_STATES, type SandboxInfo, type SandboxState } from './sandbox-record.js';
+export type { SandboxInfo } from './sandbox-record.js';
+export { SANDBOX_STATES, type SandboxState } from './sandbox-state.js';
 export type { SandboxStats } from './sandbox-stats.js';
-export { sandboxesUsing } from './sandbox-store.js';
 export type { Snapshots } from './snapshots/snapshots.js';

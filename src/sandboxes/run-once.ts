@@ -12,7 +12,7 @@ import { errnoOf, type HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import type { EgressEvent, EgressPolicy } from '../network/index.js';
 import type { VmDriver } from '../vmm/index.js';
-import { type Egress, openEgress } from './egress.js';
+import type { Egress } from './egress.js';
 import type { GuestCommand } from './guest-command.js';
 import { type MachinePhase, type StartKind, startMachine } from './machine.js';
 import type { MachineSpec } from './machine-spec.js';
@@ -94,7 +94,10 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
   try {
     onPhase?.('exec');
     const { argv, env, cwd, user } = spec.command;
-    if (spec.egress !== undefined) egress = await openEgress(machine.agent, spec.egress, onEgress);
+    if (spec.egress !== undefined) {
+      const { openEgress } = await import('./egress.js');
+      egress = await openEgress(machine.agent, spec.egress, onEgress);
+    }
     const process = machine.agent.exec(
       {
         argv,

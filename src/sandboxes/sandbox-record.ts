@@ -1,21 +1,7 @@
 /** What is written down of a sandbox, in `sandbox.json` of its directory: enough to take it over or clean it up. */
 import { z } from 'zod';
 import { ERROR_CODES, ERROR_KINDS, type ErrorCode, type ErrorKind } from '../errors/index.js';
-
-/**
- * created: has a disk, never ran · starting, stopping: on the way · running · paused: its processors stand
- * still · stopped: its disk is kept · failed: its VM ended unasked, or never came up; its disk is kept.
- */
-export const SANDBOX_STATES = [
-  'created',
-  'starting',
-  'running',
-  'paused',
-  'stopping',
-  'stopped',
-  'failed',
-] as const;
-export type SandboxState = (typeof SANDBOX_STATES)[number];
+import { SANDBOX_STATES, type SandboxState } from './sandbox-state.js';
 
 /** Who or what stopped it: a user's `stop` or `kill`, the guest itself, a limit, or the end of the host. */
 export const STOP_REASONS = ['stop', 'kill', 'guest', 'idle', 'shutdown', 'host'] as const;

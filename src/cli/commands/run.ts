@@ -4,7 +4,7 @@ import type { GuestProcess, TerminalSize } from '../../agent/index.js';
 import { MIB, parseDuration } from '../../bytes/index.js';
 import type { Environment } from '../../environments/index.js';
 import { fileError, HearthError } from '../../errors/index.js';
-import { type EgressEvent, type EgressPolicy, parseHostPattern } from '../../network/index.js';
+import type { EgressEvent, EgressPolicy } from '../../network/index.js';
 import {
   chooseAccelerator,
   parseEnvFile,
@@ -107,11 +107,11 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     env,
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
-    egress: egressPolicy(args),
+    egress: await egressPolicy(args),
   };
 }
 
-function egressPolicy(args: ParsedArguments): EgressPolicy | undefined {
+async function egressPolicy(args: ParsedArguments): Promise<EgressPolicy | undefined> {
   const hosts = args.list('allow-host');
   const net = args.text('net') ?? 'none';
   if (net !== 'none' && net !== 'public') {
@@ -120,8 +120,9 @@ function egressPolicy(args: ParsedArguments): EgressPolicy | undefined {
       details: { net: net.slice(0, 64) },
     });
   }
-  for (const host of hosts) parseHostPattern(host);
   if (net === 'none' && hosts.length === 0) return undefined;
+  const { parseHostPattern } = await import('../../network/index.js');
+  for (const host of hosts) parseHostPattern(host);
   return { mode: net === 'public' ? 'public' : 'allow-list', hosts };
 }
 

@@ -1,0 +1,26 @@
+/** What one command in a fresh VM does not need, loaded when it is asked for: every start would pay for it. */
+import type { HearthPaths } from '../fsx/index.js';
+import type { DoctorOptions, HostCheck } from './doctor.js';
+import type { Runtime, RuntimeOptions } from './runtime.js';
+
+/**
+ * Opens the sandboxes: takes over every VM that runs, and removes what nobody owns.
+ *
+ * @throws {HearthError} `STORE_LOCKED` when another process has them.
+ */
+export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
+  return await (await import('./runtime.js')).openRuntime(options);
+}
+
+/** Runs every check; the order is the order to mend things in. */
+export async function checkHost(options: DoctorOptions): Promise<HostCheck[]> {
+  return await (await import('./doctor.js')).checkHost(options);
+}
+
+/** Names of the sandboxes whose disks need what is in the environment's directory. */
+export async function sandboxesUsing(
+  paths: HearthPaths,
+  environmentDirectory: string,
+): Promise<readonly string[]> {
+  return await (await import('./sandbox-store.js')).sandboxesUsing(paths, environmentDirectory);
+}

@@ -1,0 +1,17 @@
+export {
+  eitherOf,
+  exactly,
+  finite,
+  listOf,
+  mapOf,
+  objectOf,
+  oneOf,
+  type Reading,
+  Shape,
+  type Shaped,
+  type TextLimits,
+  text,
+  truth,
+  variantOf,
+  whole,
+} from './shape.js';
