@@ -1,5 +1,5 @@
 /** From files to a VM whose agent has answered: by booting, or by going on where a saved VM stopped. */
-import { type AgentClient, connectAgent } from '../agent/index.js';
+import type { AgentClient } from '../agent/index.js';
 import { HearthError } from '../errors/index.js';
 import { type Vm, type VmDriver, type VmSpec, vmExitedError } from '../vmm/index.js';
 
@@ -26,8 +26,15 @@ export async function bootVm(
   { timeoutMs, signal }: BootOptions,
 ): Promise<BootedVm> {
   const given = signal === undefined ? {} : { signal };
-  const vm = await driver.start(spec, given);
+  let agent: Promise<typeof import('../agent/index.js')> | undefined;
+  const loadAgent = (): Promise<typeof import('../agent/index.js')> => {
+    agent ??= import('../agent/index.js');
+    return agent;
+  };
+  // Loaded while the VMM starts, which is time that nobody waits for. What is wrong with it is said below.
+  const vm = await driver.start(spec, { ...given, onSpawn: () => void loadAgent().catch(() => {}) });
   try {
+    const { connectAgent } = await loadAgent();
     return { vm, agent: await connectAgent(vm.channel, { timeoutMs, ...given }) };
   } catch (error) {
     await vm.kill();

@@ -1,13 +1,15 @@
 /**
- * The directories of VMs that live no longer than one hearth command. Each is held by a kernel lock; a
- * directory whose lock is free belonged to a command that was killed, and the next command removes it.
+ * The directories of VMs that live no longer than one hearth command. A command holds its directory by listening on
+ * a socket in it: the kernel closes that when the command ends, however it ends, and the next command removes a
+ * directory whose socket nobody listens on. Unlike a process number this holds across containers that share the
+ * directory, and unlike a lock it costs no program.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import process from 'node:process';
-import { HearthError } from '../errors/index.js';
-import { acquireLock, type Lock, withLock } from '../fsx/index.js';
+import { errnoOf, fileError } from '../errors/index.js';
 
 export interface VmDirectory extends AsyncDisposable {
   /** 12 hexadecimal digits. */
@@ -18,17 +20,13 @@ export interface VmDirectory extends AsyncDisposable {
 
 const ID_BYTES = 6;
 const ID = /^[0-9a-f]{12}$/;
-const LOCK_SUFFIX = '.lock';
-const OWNER_FILE = 'owner';
-/** Field 22 of /proc/PID/stat, counted from the third, which follows the last `)`; see proc(5). */
-const START_TIME_FIELD = 19;
-
-/** Tells a process from an earlier one with its number: `PID STARTTIME`. Undefined when there is no such process. */
-async function processIdentity(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  const startTime = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_FIELD];
-  return startTime === undefined ? undefined : `${pid} ${startTime}`;
-}
+/** A directory that its command does not hold yet. */
+const UNFINISHED = /^\.new-[0-9a-f]{12}$/;
+const HOLDER_SOCKET = 'holder.sock';
+/** Between making a directory and holding it are three system calls. */
+const UNFINISHED_LIFE_MS = 60_000;
+/** What connecting to a socket says when nobody listens on it, or there is none. */
+const NOBODY = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']);
 
 /**
  * Makes a fresh directory below `parent`, to be disposed of when its VM is gone, and removes what commands that
@@ -37,37 +35,80 @@ async function processIdentity(pid: number): Promise<string | undefined> {
 export async function createVmDirectory(parent: string): Promise<VmDirectory> {
   const id = randomBytes(ID_BYTES).toString('hex');
   const path = join(parent, id);
-  const lockPath = `${path}${LOCK_SUFFIX}`;
-  // The outer lock keeps a sweep from meeting a directory that has no holder yet.
-  const lock = await withLock(join(parent, '.sweep'), async () => {
+  const staging = join(parent, `.new-${id}`);
+  try {
+    await mkdir(parent, { recursive: true, mode: 0o700 });
+    await mkdir(staging, { mode: 0o700 });
+    const holder = await hold(staging);
+    // It appears held, so that a sweep never meets one that only seems abandoned.
+    await rename(staging, path);
     await sweep(parent);
-    const own = await acquireLock(lockPath, { timeoutMs: 0 });
-    await mkdir(path, { mode: 0o700 });
-    await writeFile(join(path, OWNER_FILE), (await processIdentity(process.pid)) ?? '');
-    return own;
-  });
-  return { id, path, [Symbol.asyncDispose]: () => removeHeld(path, lock) };
+    return {
+      id,
+      path,
+      [Symbol.asyncDispose]: async () => {
+        await rm(path, { recursive: true, force: true });
+        holder.close();
+      },
+    };
+  } catch (error) {
+    throw fileError(error, path);
+  }
 }
 
-async function removeHeld(path: string, lock: Lock): Promise<void> {
-  await rm(path, { recursive: true, force: true });
-  await rm(`${path}${LOCK_SUFFIX}`, { force: true });
-  await lock.release();
+/** Listens in the directory, without keeping this process alive. */
+async function hold(directory: string): Promise<Server> {
+  return await throughDescriptor(directory, async (address) => {
+    const server = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(address, resolve);
+    });
+    return server.unref();
+  });
+}
+
+/** Gives the socket an address that is short whatever the directory's length; a socket's holds 107 bytes. */
+async function throughDescriptor<T>(directory: string, body: (address: string) => Promise<T>): Promise<T> {
+  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return await body(`/proc/self/fd/${handle.fd}/${HOLDER_SOCKET}`);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function sweep(parent: string): Promise<void> {
-  const names = await readdir(parent).catch(() => []);
-  const ids = new Set(names.map((name) => name.replace(LOCK_SUFFIX, '')).filter((name) => ID.test(name)));
-  await Promise.all([...ids].map((id) => sweepOne(join(parent, id))));
+  const names = await readdir(parent);
+  await Promise.all(
+    names
+      .filter((name) => ID.test(name) || UNFINISHED.test(name))
+      .map(async (name) => {
+        const path = join(parent, name);
+        if (await isAbandoned(path, UNFINISHED.test(name))) await rm(path, { recursive: true, force: true });
+      }),
+  );
 }
 
-async function sweepOne(path: string): Promise<void> {
-  // A look at the owner spares the lock of a directory that is plainly in use; the lock decides.
-  const owner = await readFile(join(path, OWNER_FILE), 'utf8').catch(() => '');
-  if (owner !== '' && (await processIdentity(Number.parseInt(owner, 10))) === owner) return;
+async function isAbandoned(path: string, isUnfinished: boolean): Promise<boolean> {
   try {
-    await removeHeld(path, await acquireLock(`${path}${LOCK_SUFFIX}`, { timeoutMs: 0 }));
+    if (isUnfinished && Date.now() - (await stat(path)).mtimeMs < UNFINISHED_LIFE_MS) return false;
+    return await throughDescriptor(path, async (address) => NOBODY.has((await answerOf(address)) ?? ''));
   } catch (error) {
-    if (!HearthError.is(error) || error.code !== 'STORE_LOCKED') throw error;
+    // Its command is removing it.
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
   }
+}
+
+/** The errno of connecting, undefined when somebody listens. */
+function answerOf(address: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(address);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(undefined);
+    });
+    socket.once('error', (error) => resolve(errnoOf(error)));
+  });
 }

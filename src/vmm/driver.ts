@@ -82,8 +82,17 @@ export interface Vm extends AsyncDisposable {
    * into the state.
    */
   save(statePath: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
-  /** Stops the VM at once (the guest has been asked before, by the agent). Resolves when the process is gone. Idempotent. */
+  /**
+   * Stops the VM at once (the guest has been asked before, by the agent). Resolves when the process is gone.
+   * Disks that are not disposable hold all that the guest has written, disposable ones what `save` left. Idempotent.
+   */
   kill(): Promise<void>;
+}
+
+export interface StartVmOptions {
+  readonly signal?: AbortSignal;
+  /** Called when the VMM's process has been started, long before it answers: time to prepare for its answer. */
+  readonly onSpawn?: () => void;
 }
 
 export interface VmDriver {
@@ -94,5 +103,5 @@ export interface VmDriver {
    * Starts a VM and resolves once its process runs and the channel is connected on the host side;
    * the guest may not have booted yet. A start that fails has cleaned up: no process, no socket.
    */
-  start(spec: VmSpec, options?: { readonly signal?: AbortSignal }): Promise<Vm>;
+  start(spec: VmSpec, options?: StartVmOptions): Promise<Vm>;
 }

@@ -34,6 +34,8 @@ export interface VmmProcess {
   readonly exited: Promise<VmExit>;
   /** SIGTERM, after `graceMs` SIGKILL; resolves when the process is gone. Idempotent. */
   terminate(graceMs: number): Promise<void>;
+  /** SIGKILL; resolves when the process is gone. Idempotent. */
+  kill(): Promise<void>;
 }
 
 const MAX_STDERR_BYTES = 4096;
@@ -94,6 +96,10 @@ export async function startVmmProcess(options: VmmProcessOptions): Promise<VmmPr
     stdout: child.stdout ?? Readable.from([]),
     exited,
     terminate: (graceMs) => terminate(child, exited, graceMs),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
   };
 }
 

@@ -90,9 +90,15 @@ describe('qemuArguments', () => {
     });
   });
 
-  it('waits for a state only when there is one, and needs no initrd', () => {
+  it('waits for a state only when there is one, and then loads nothing to boot', () => {
     expect(valuesOf('-incoming')).toEqual([]);
-    expect(valuesOf('-incoming', { resumeFrom: { statePath: '/s' } })).toEqual(['defer']);
+    expect(valuesOf('-kernel')).toEqual(['/k/vmlinux']);
+    const resumed = { resumeFrom: { statePath: '/s' } };
+    expect(valuesOf('-incoming', resumed)).toEqual(['defer']);
+    for (const option of ['-kernel', '-initrd', '-append']) expect(valuesOf(option, resumed)).toEqual([]);
+  });
+
+  it('boots without an initrd', () => {
     const { initrdPath, ...bare } = spec;
     expect(qemuArguments(bare, endpoints, host)).not.toContain('-initrd');
   });

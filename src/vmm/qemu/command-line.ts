@@ -58,9 +58,7 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
     ...['-accel', spec.accelerator],
     ...['-cpu', spec.accelerator === 'kvm' ? 'host' : TCG_CPU],
     ...['-smp', String(spec.cpus), '-m', `${spec.memoryMib}M`],
-    ...(spec.resumeFrom === undefined ? [] : ['-incoming', 'defer']),
-    ...['-kernel', spec.kernelPath, ...(spec.initrdPath === undefined ? [] : ['-initrd', spec.initrdPath])],
-    ...['-append', kernelCommandLine(spec, host)],
+    ...(spec.resumeFrom === undefined ? bootFiles(spec, host) : ['-incoming', 'defer']),
     ...['-chardev', chardev('control', endpoints.control), '-mon', 'chardev=control,mode=control'],
     ...['-chardev', chardev('console', endpoints.console), '-serial', 'chardev:console'],
     ...['-chardev', chardev('agent', endpoints.agent)],
@@ -70,6 +68,15 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
     ...device({ driver: 'virtio-rng-device', rng: 'entropy' }),
     ...spec.disks.flatMap(disk),
   ];
+}
+
+/**
+ * Only for a VM that boots: QEMU reads them into memory, which a resumed VM has from its state already, at the cost
+ * of time and of private memory.
+ */
+function bootFiles(spec: VmSpec, host: HostFacts): string[] {
+  const initrd = spec.initrdPath === undefined ? [] : ['-initrd', spec.initrdPath];
+  return ['-kernel', spec.kernelPath, ...initrd, '-append', kernelCommandLine(spec, host)];
 }
 
 /** Always a backend of one name, so that a state fits whatever kind of memory the next VM has. */

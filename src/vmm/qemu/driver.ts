@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileError, HearthError } from '../../errors/index.js';
 import { runTool } from '../../subprocess/index.js';
 import { ConsoleLog } from '../console-log.js';
-import type { Vm, VmDriver, VmExit, VmSpec } from '../driver.js';
+import type { StartVmOptions, Vm, VmDriver, VmExit, VmSpec } from '../driver.js';
 import { exitError } from '../errors.js';
 import { findExecutable } from '../executable.js';
 import { hostTscKhz } from '../host-tsc.js';
@@ -39,11 +39,11 @@ export function createQemuDriver(options: QemuDriverOptions = {}): VmDriver {
   return {
     name: 'qemu',
     version: () => installedVersion(binary),
-    start: (spec, startOptions = {}) => startVm(binary, spec, startOptions.signal),
+    start: (spec, startOptions = {}) => startVm(binary, spec, startOptions),
   };
 }
 
-async function startVm(binary: string, spec: VmSpec, signal: AbortSignal | undefined): Promise<Vm> {
+async function startVm(binary: string, spec: VmSpec, { signal, onSpawn }: StartVmOptions): Promise<Vm> {
   signal?.throwIfAborted();
   assertSpec(spec);
   const command = await locate(binary);
@@ -52,6 +52,7 @@ async function startVm(binary: string, spec: VmSpec, signal: AbortSignal | undef
     const args = qemuArguments(spec, ENDPOINTS, { tscKhz: await hostTscKhz() });
     const files = state === undefined ? [] : [state.fd];
     const vmm = await startVmmProcess({ command, args, directory: spec.directory, socketCount: 3, files });
+    onSpawn?.();
     return await takeControl(vmm, spec, signal);
   } finally {
     await state?.close();
