@@ -25,14 +25,33 @@ describe('the QEMU driver with a stand-in for QEMU', () => {
       .filter((line) => line.includes(scratch.directory))
       .join('\n');
 
+  const disk = { path: '/nonexistent/disk', format: 'raw', readOnly: false } as const;
+
   it('carries bytes both ways and ends in order', async () => {
-    const vm = await start('well');
+    const vm = await start('well', { disks: [disk] });
     expect(isRunning(vm.pid)).toBe(true);
     vm.channel.write('hello');
     expect(String((await once(vm.channel, 'data'))[0])).toBe('hello');
     await vm.kill();
     await vm.kill();
     expect(await vm.exited).toEqual({ exitCode: 0, signal: null, stderr: '' });
+    expect(isRunning(vm.pid)).toBe(false);
+  });
+
+  it.each([
+    ['no disk', []],
+    [
+      'only disks that nobody needs',
+      [
+        { ...disk, disposable: true },
+        { ...disk, readOnly: true },
+      ],
+    ],
+  ] as const)('ends at once a VM with %s', async (_name, disks) => {
+    const vm = await start('well', { disks });
+    await vm.kill();
+    await vm.kill();
+    expect(await vm.exited).toEqual({ exitCode: null, signal: 'SIGKILL', stderr: '' });
     expect(isRunning(vm.pid)).toBe(false);
   });
 
