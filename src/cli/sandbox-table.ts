@@ -46,7 +46,8 @@ export function cpuPercent(first: Stats, second: Stats): number {
   return elapsedMs <= 0 ? 0 : Math.max(0, ((second.host.cpuMs - first.host.cpuMs) / elapsedMs) * 100);
 }
 
-function stateWord({ state, stopReason }: Listed): string {
+function stateWord({ state, stopReason, health }: Listed): string {
+  if (health === 'unresponsive') return `${state} (unresponsive)`;
   return state === 'stopped' && stopReason !== null && stopReason !== 'stop'
     ? `${state} (${stopReason})`
     : state;

@@ -167,6 +167,8 @@ export const sandboxOutput = z.object({
     }),
   ),
   pid: count.nullable(),
+  /** Whether its agent answers; null: it does not run, or has not been asked yet. */
+  health: z.enum(['responsive', 'unresponsive']).nullable(),
 });
 
 const execOutput = z.object({

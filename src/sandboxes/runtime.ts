@@ -12,6 +12,7 @@ import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
 import type { ConsolePiece } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
 import { SandboxFiles } from './files/sandbox-files.js';
+import { HealthWatch } from './health.js';
 import { killOrphans } from './kill-orphans.js';
 import { type OneShotOptions, type OneShotOutcome, type OneShotSpec, runOneShot } from './one-shot.js';
 import { parseSignal } from './parse-signal.js';
@@ -148,6 +149,7 @@ class LocalRuntime implements Runtime {
   readonly #sandboxes: Map<string, Sandbox>;
   readonly #damaged: Map<string, DamagedSandbox>;
   readonly #reaper: Reaper;
+  readonly #health = new HealthWatch(() => this.#sandboxes.values());
   readonly snapshots: Snapshots;
   readonly files = new SandboxFiles((reference) => this.#find(reference));
 
@@ -177,7 +179,7 @@ class LocalRuntime implements Runtime {
     const record = await createSandbox(spec, { paths, store, environments, takenNames }, options);
     const sandbox = new Sandbox(store, record);
     this.#sandboxes.set(record.id, sandbox);
-    return info(sandbox);
+    return this.#info(sandbox);
   }
 
   async start(
@@ -240,12 +242,12 @@ class LocalRuntime implements Runtime {
       ...(ttlMs === undefined ? {} : { ttlMs }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     });
-    return info(sandbox);
+    return this.#info(sandbox);
   }
 
   list(): readonly SandboxInfo[] {
     return [...this.#sandboxes.values()]
-      .map(info)
+      .map((sandbox) => this.#info(sandbox))
       .sort((one, other) => one.createdAt.localeCompare(other.createdAt) || one.id.localeCompare(other.id));
   }
 
@@ -258,8 +260,9 @@ class LocalRuntime implements Runtime {
   ): Promise<{ readonly sandbox: SandboxInfo; readonly execs: readonly ExecRecord[] }> {
     const sandbox = this.#find(reference);
     // A guest that does not answer must not keep what the host knows.
-    const execs = await sandbox.execs().catch(() => []);
-    return { sandbox: info(sandbox), execs };
+    const isSilent = this.#health.of(sandbox) === 'unresponsive';
+    const execs = isSilent ? [] : await sandbox.execs().catch(() => []);
+    return { sandbox: this.#info(sandbox), execs };
   }
 
   async exec(
@@ -301,6 +304,7 @@ class LocalRuntime implements Runtime {
 
   async close(vms: 'keep' | 'stop'): Promise<void> {
     this.#reaper.close();
+    this.#health.close();
     const all = [...this.#sandboxes.values()];
     if (vms === 'stop') {
       await Promise.allSettled(
@@ -315,7 +319,7 @@ class LocalRuntime implements Runtime {
   async #change(reference: string, body: (sandbox: Sandbox) => Promise<void>): Promise<SandboxInfo> {
     const sandbox = this.#find(reference);
     await body(sandbox);
-    return info(sandbox);
+    return this.#info(sandbox);
   }
 
   async #remove(sandbox: Sandbox): Promise<{ readonly id: string; readonly name: string }> {
@@ -323,6 +327,10 @@ class LocalRuntime implements Runtime {
     await this.#parts.store.remove(sandbox.id);
     this.#sandboxes.delete(sandbox.id);
     return { id: sandbox.id, name: sandbox.name };
+  }
+
+  #info(sandbox: Sandbox): SandboxInfo {
+    return sandboxInfo(sandbox.record, this.#health.of(sandbox));
   }
 
   #find(reference: string): Sandbox {
@@ -339,10 +347,6 @@ class LocalRuntime implements Runtime {
       });
     }
   }
-}
-
-function info({ record }: Sandbox): SandboxInfo {
-  return sandboxInfo(record);
 }
 
 function mergeLabels(

@@ -89,9 +89,11 @@ export interface SandboxInfo
   readonly expiresAt: string | null;
   /** Of the VMM on this host, while there is one. */
   readonly pid: number | null;
+  /** Whether its agent answers; null: it does not run, or has not been asked yet. */
+  readonly health: 'responsive' | 'unresponsive' | null;
 }
 
-export function sandboxInfo(record: SandboxRecord): SandboxInfo {
+export function sandboxInfo(record: SandboxRecord, health: SandboxInfo['health'] = null): SandboxInfo {
   const { schemaVersion: _version, pristine: _pristine, vmm, environment, disk, ...rest } = record;
   return {
     ...rest,
@@ -100,6 +102,7 @@ export function sandboxInfo(record: SandboxRecord): SandboxInfo {
     expiresAt:
       record.ttlMs === null ? null : new Date(Date.parse(record.createdAt) + record.ttlMs).toISOString(),
     pid: vmm?.pid ?? null,
+    health,
   };
 }
 

@@ -13,6 +13,7 @@ interface Sandbox {
   readonly stopReason: string | null;
   readonly failure: { readonly code: string; readonly details: Record<string, unknown> } | null;
   readonly pid: number | null;
+  readonly health: string | null;
 }
 const inspect = async (): Promise<Sandbox> =>
   (jsonOf(await hearth(['inspect', name])) as unknown as { sandbox: Sandbox }).sandbox;
@@ -133,9 +134,13 @@ describe('the end of a VM', () => {
     expect((await inspect()).failure?.details.guestEnd).toBe('panic');
   });
 
-  it('that hangs comes all the same', async () => {
+  it('22: that hangs is said of it while it does, and comes all the same', async () => {
     const { pid } = await inspect();
+    const healthOf = async (): Promise<string | null> => (await inspect()).health;
+    await expect.poll(healthOf, { timeout: 60_000, interval: 1000 }).toBe('responsive');
     process.kill(pid ?? 0, 'SIGSTOP');
+    await expect.poll(healthOf, { timeout: 60_000, interval: 1000 }).toBe('unresponsive');
+    expect((await hearth(['ps'])).stdout.toString()).toContain('running (unresponsive)');
     expect((await hearth(['kill', name])).exitCode).toBe(0);
     expect(await isAlive(pid ?? 0)).toBe(false);
     expect((await inspect()).state).toBe('stopped');
