@@ -266,6 +266,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         load: async () => (await import('./commands/serve.js')).serve,
       },
       {
+        name: 'mcp',
+        summary: 'Serve tools to a coding agent',
+        load: async () => (await import('./commands/mcp.js')).mcp,
+      },
+      {
         name: 'completion',
         summary: 'Print a completion script for a shell',
         load: async () => (await import('./commands/completion.js')).completion,

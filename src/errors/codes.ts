@@ -166,6 +166,7 @@ export const ERROR_CODES = {
   SANDBOX_RECORD_INVALID: 'integrity',
   SANDBOX_STOPPED: 'unavailable',
   EXEC_OUT_OF_MEMORY: 'limit',
+  SANDBOXES_TOO_MANY: 'limit',
 
   // The daemon and its contract
   OPERATION_UNKNOWN: 'notFound',

@@ -139,6 +139,7 @@ const PINNED: Readonly<Record<string, string>> = {
   SANDBOX_RECORD_INVALID: 'integrity',
   SANDBOX_STOPPED: 'unavailable',
   EXEC_OUT_OF_MEMORY: 'limit',
+  SANDBOXES_TOO_MANY: 'limit',
   OPERATION_UNKNOWN: 'notFound',
   REQUEST_INVALID: 'usage',
   REQUEST_TOO_LARGE: 'limit',

@@ -1,0 +1,4 @@
+export { type Backend, type BackendOptions, createBackend } from './backend.js';
+export { type ServeStdioOptions, serveOverStdio } from './serve-stdio.js';
+export { toolNamesOf } from './tool-names.js';
+export { DEFAULT_PINS, MODES, type Mode, type Pins, PROFILES, type Profile, type View } from './view.js';

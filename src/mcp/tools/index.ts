@@ -1,0 +1,22 @@
+/** Every tool by its name. */
+import type { Tool } from '../tool.js';
+import { type ToolName, toolNamesOf } from '../tool-names.js';
+import type { View } from '../view.js';
+import { environmentList, environmentPull } from './environments.js';
+import { sandboxExec } from './exec.js';
+import { run } from './run.js';
+import { sandboxCreate, sandboxList, sandboxRemove, sandboxStop } from './sandboxes.js';
+
+const TOOLS: Readonly<Record<ToolName, Tool>> = {
+  run,
+  sandbox_create: sandboxCreate,
+  sandbox_list: sandboxList,
+  sandbox_exec: sandboxExec,
+  sandbox_stop: sandboxStop,
+  sandbox_remove: sandboxRemove,
+  environment_list: environmentList,
+  environment_pull: environmentPull,
+};
+
+/** The tools of a view, in the order in which they are listed. */
+export const toolsOf = (view: View): readonly Tool[] => toolNamesOf(view).map((name) => TOOLS[name]);
