@@ -47,6 +47,12 @@ export class FakeBackend implements Backend {
         this.calls.push([name, input]);
         return this.#run('argv' in input ? input.argv : [], options.signal);
       },
+      download: async (name) => {
+        throw new Error(`no download ${name} here`);
+      },
+      upload: async (name) => {
+        throw new Error(`no upload ${name} here`);
+      },
     };
   }
 
