@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int parent_fd = -1;
+static char parent_path[128];
 static unsigned next_number;
 static struct cgroup *idle; /* released; possibly not empty yet */
 
@@ -56,6 +58,7 @@ bool cgroup_init(const char *root)
 	close(root_fd);
 	if (parent_fd < 0)
 		return false;
+	snprintf(parent_path, sizeof(parent_path), "%s/hearth", root);
 	put(parent_fd, "cgroup.subtree_control", "+memory");
 	put(parent_fd, "cgroup.subtree_control", "+pids");
 	return true;
@@ -121,6 +124,39 @@ struct cgroup *cgroup_take(uint32_t pids_max, uint64_t memory_max)
 void cgroup_kill(const struct cgroup *group)
 {
 	put(group->dir_fd, "cgroup.kill", "1");
+}
+
+static int await_event(int fd, const char *key, uint64_t value)
+{
+	const struct timespec pause = {0, 1000000};
+	for (int left_ms = 5000; left_ms > 0; left_ms--) {
+		if (get(fd, "cgroup.events", key) == value)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	return -ETIMEDOUT;
+}
+
+static int tell_all(int fd, const char *name, const char *text, const char *key, uint64_t value)
+{
+	return put(fd, name, text) ? await_event(fd, key, value) : -EIO;
+}
+
+int cgroup_all(enum cgroup_all what)
+{
+	if (parent_path[0] == 0)
+		return -ENOTSUP;
+	/* A job has none of the agent's descriptors. */
+	int fd = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int error = what == CGROUP_END ? tell_all(fd, "cgroup.kill", "1", "populated", 0) : 0;
+	if (error == 0) {
+		bool still = what == CGROUP_STAND_STILL;
+		error = tell_all(fd, "cgroup.freeze", still ? "1" : "0", "frozen", still);
+	}
+	close(fd);
+	return error;
 }
 
 bool cgroup_oom_killed(const struct cgroup *group)

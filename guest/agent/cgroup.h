@@ -24,6 +24,12 @@ struct cgroup *cgroup_take(uint32_t pids_max, uint64_t memory_max);
 void cgroup_kill(const struct cgroup *group);
 /* Whether the kernel killed a process of this group for lack of memory since it was taken. */
 bool cgroup_oom_killed(const struct cgroup *group);
+/*
+ * What every process of every command does from now on. Returns 0 once all of them do, or -errno: -ENOTSUP without
+ * groups, -ETIMEDOUT after 5 s.
+ */
+enum cgroup_all { CGROUP_GO_ON = 0, CGROUP_STAND_STILL = 1, CGROUP_END = 2 };
+int cgroup_all(enum cgroup_all what);
 /* Hands a group back; processes may still be in it. */
 void cgroup_release(struct cgroup *group);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "cgroup.h"
 #include "exec.h"
 #include "fsutil.h"
 #include "stream.h"
@@ -188,6 +189,19 @@ static void thaw_job(int report, const uint8_t *payload, size_t len)
 	freeze(report, IOCTL_FITHAW, "FITHAW");
 }
 
+static void processes_job(int report, const uint8_t *payload, size_t len)
+{
+	if (len != 1 || payload[0] > CGROUP_END) {
+		report_error(report, "REQUEST_INVALID", EINVAL, "PROCESSES");
+		return;
+	}
+	int error = cgroup_all((enum cgroup_all)payload[0]);
+	if (error < 0)
+		fail(report, -error, "control groups");
+	else
+		report_ok(report, NULL, 0);
+}
+
 /* The number after `key:` in /proc/meminfo's text, in KiB. */
 static uint64_t meminfo_kib(const char *text, const char *key)
 {
@@ -236,7 +250,7 @@ bool system_request(uint32_t stream_id, uint8_t type, const uint8_t *payload, si
 		exec_job(stream_id, stats_job, 0, payload, len);
 		return true;
 	}
-	if (type < MESSAGE_SET_CLOCK || type > MESSAGE_SET_NETWORK)
+	if (type < MESSAGE_SET_CLOCK || type > MESSAGE_PROCESSES)
 		return false;
 	if (type == MESSAGE_SHUTDOWN) {
 		shutdown_request(stream_id, payload, len);
@@ -270,6 +284,9 @@ bool system_request(uint32_t stream_id, uint8_t type, const uint8_t *payload, si
 		break;
 	case MESSAGE_THAW:
 		exec_job(stream_id, thaw_job, 0, payload, len);
+		break;
+	case MESSAGE_PROCESSES:
+		exec_job(stream_id, processes_job, 0, payload, len);
 		break;
 	default:
 		exec_job(stream_id, network_job, 0, payload, len);

@@ -25,6 +25,8 @@ import {
   MAX_ENTROPY_BYTES,
   type Message,
   PING,
+  PROCESSES,
+  PROCESSES_WAYS,
   READY,
   ROOT_SIZE,
   record,
@@ -255,6 +257,14 @@ export class AgentClient implements AsyncDisposable {
     options?: CallOptions,
   ): Promise<GuestListener> {
     return await listenInGuest(this.#connection, address, onConnection, options);
+  }
+
+  /**
+   * Lets all processes of all commands stand still, go on, or end; resolves once all of them do. While they stand
+   * still, a command that is started does, too.
+   */
+  async allProcesses(how: keyof typeof PROCESSES_WAYS, options?: CallOptions): Promise<void> {
+    await this.#connection.request(PROCESSES, { how: PROCESSES_WAYS[how] }, NOTHING, options);
   }
 
   async sync(options?: CallOptions): Promise<void> {

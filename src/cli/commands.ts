@@ -105,6 +105,31 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         summary: 'Give sandboxes back their first disks',
         load: async () => (await import('./commands/lifecycle.js')).reset,
       },
+      {
+        name: 'snapshot create',
+        summary: 'Save a sandbox under a name',
+        load: async () => (await import('./commands/snapshot.js')).snapshotCreate,
+      },
+      {
+        name: 'snapshot list',
+        summary: 'List snapshots',
+        load: async () => (await import('./commands/snapshot.js')).snapshotList,
+      },
+      {
+        name: 'snapshot rm',
+        summary: 'Remove snapshots',
+        load: async () => (await import('./commands/snapshot.js')).snapshotRm,
+      },
+      {
+        name: 'restore',
+        summary: 'Take a sandbox back to a snapshot',
+        load: async () => (await import('./commands/snapshot.js')).restore,
+      },
+      {
+        name: 'fork',
+        summary: 'Copy a sandbox as it runs',
+        load: async () => (await import('./commands/snapshot.js')).fork,
+      },
     ],
   },
   {

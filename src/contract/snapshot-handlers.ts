@@ -1,14 +1,26 @@
 /** The operations on snapshots, carried out here. */
-import type { z } from 'zod';
-import type { SandboxOperationOptions, Snapshots } from '../sandboxes/index.js';
+import type { Snapshots } from '../sandboxes/index.js';
+import type { HandlersOf } from './handlers.js';
 import type { SNAPSHOT_OPERATIONS } from './snapshot-operations.js';
 
-type Input<N extends keyof typeof SNAPSHOT_OPERATIONS> = z.output<(typeof SNAPSHOT_OPERATIONS)[N]['input']>;
-
-export function snapshotHandlers(snapshots: Snapshots) {
+export function snapshotHandlers(snapshots: Snapshots): HandlersOf<typeof SNAPSHOT_OPERATIONS> {
   return {
-    'sandbox.reset': async ({ sandbox, cold }: Input<'sandbox.reset'>, options: SandboxOperationOptions) => ({
+    'sandbox.reset': async ({ sandbox, cold }, options) => ({
       sandbox: { ...(await snapshots.reset(sandbox, { ...options, cold })) },
+    }),
+    'sandbox.restore': async ({ sandbox, name, diskOnly }, options) => ({
+      sandbox: { ...(await snapshots.restore(sandbox, name, { ...options, diskOnly })) },
+    }),
+    'sandbox.fork': async ({ sandbox, ...wishes }, options) => {
+      const { sandboxes, pauseMs } = await snapshots.fork(sandbox, { ...wishes, ...options });
+      return { sandboxes: sandboxes.map((copy) => ({ ...copy })), pauseMs };
+    },
+    'snapshot.create': async ({ sandbox, name }, options) => ({
+      snapshot: { ...(await snapshots.create(sandbox, name, options)) },
+    }),
+    'snapshot.list': async ({ sandbox }) => ({ snapshots: [...(await snapshots.list(sandbox))] }),
+    'snapshot.remove': async ({ sandbox, name }) => ({
+      snapshot: { ...(await snapshots.remove(sandbox, name)) },
     }),
   };
 }

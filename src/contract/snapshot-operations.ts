@@ -9,4 +9,32 @@ export const SNAPSHOT_OPERATIONS = {
     output: oneSandbox,
     progress: true,
   },
+  'sandbox.restore': {
+    doc: 'Take a sandbox back to one of its snapshots',
+    input: schemas.restoreInput,
+    output: oneSandbox,
+    progress: true,
+  },
+  'sandbox.fork': {
+    doc: 'Make sandboxes that go on from where this one is, or from one of its snapshots',
+    input: schemas.forkInput,
+    output: schemas.forkOutput,
+    progress: true,
+  },
+  'snapshot.create': {
+    doc: 'Save a sandbox under a name: memory and disk of one moment when it runs, else its disk',
+    input: schemas.snapshotInput,
+    output: schemas.oneSnapshot,
+    progress: true,
+  },
+  'snapshot.list': {
+    doc: 'The snapshots of a sandbox, or of all, oldest first',
+    input: schemas.snapshotListInput,
+    output: schemas.snapshotListOutput,
+  },
+  'snapshot.remove': {
+    doc: 'Remove a snapshot of a sandbox',
+    input: schemas.snapshotInput,
+    output: schemas.oneSnapshot,
+  },
 } as const;

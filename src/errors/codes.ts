@@ -165,6 +165,9 @@ export const ERROR_CODES = {
   SANDBOX_STATE_CONFLICT: 'conflict',
   SANDBOX_RECORD_INVALID: 'integrity',
   SANDBOX_STOPPED: 'unavailable',
+  SNAPSHOT_NOT_FOUND: 'notFound',
+  SNAPSHOT_EXISTS: 'conflict',
+  SNAPSHOTS_TOO_MANY: 'limit',
   EXEC_OUT_OF_MEMORY: 'limit',
   SANDBOXES_TOO_MANY: 'limit',
 

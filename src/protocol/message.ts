@@ -185,6 +185,9 @@ export const SET_NETWORK = message(
     nameservers: list(text, 5),
   }),
 );
+/** What all processes of all commands do from now on. */
+export const PROCESSES_WAYS = { 'go on': 0, 'stand still': 1, end: 2 } as const;
+export const PROCESSES = message(0x3c, 'PROCESSES', record({ how: u8 }));
 
 // Forwards
 export const CONNECT = message(

@@ -1,8 +1,8 @@
 /** Starts the VM of a sandbox from its own disk: boots it, or lets it go on from a saved one. */
 import { join } from 'node:path';
 import { HearthError } from '../errors/index.js';
-import { startDetachedVm } from '../vmm/index.js';
-import { giveIdentity } from './guest-identity.js';
+import { startDetachedVm, type VmSpec } from '../vmm/index.js';
+import { endCommands, giveIdentity } from './guest-identity.js';
 import { LEAST_MEMORY_MIB } from './machine.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import { SandboxVm } from './sandbox-vm.js';
@@ -35,14 +35,7 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
   if (source === undefined) onPhase?.('boot');
   const vm = await startDetachedVm(
     {
-      directory,
-      kernelPath: record.environment.kernelPath,
-      initrdPath: record.environment.initrdPath,
-      kernelArgs: [],
-      cpus: record.cpus,
-      memoryMib: record.memoryMib,
-      disks: [{ path: join(directory, record.disk.fileName), format: record.disk.format, readOnly: false }],
-      accelerator: record.accelerator,
+      ...sandboxVmSpec(record, directory),
       ...(source === undefined
         ? {}
         : {
@@ -55,7 +48,7 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
   const sandboxVm = new SandboxVm(vm);
   try {
     await options.onVmm(sandboxVm);
-    await finishStart(sandboxVm, record, source?.processes, passed);
+    await finishStart(sandboxVm, record, source, passed);
     onPhase?.('ready');
     return sandboxVm;
   } catch (error) {
@@ -64,23 +57,40 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
   }
 }
 
+/** The VM of a sandbox that boots. */
+export function sandboxVmSpec(record: SandboxRecord, directory: string): VmSpec {
+  const { environment, cpus, memoryMib, accelerator, disk } = record;
+  return {
+    directory,
+    kernelPath: environment.kernelPath,
+    initrdPath: environment.initrdPath,
+    kernelArgs: [],
+    cpus,
+    memoryMib,
+    disks: [{ path: join(directory, disk.fileName), format: disk.format, readOnly: false }],
+    accelerator,
+  };
+}
+
 /**
  * Waits for the agent of a VM that starts, and makes the guest the sandbox's own. One that goes on from a saved VM
- * is given what no two VMs may share, each part acknowledged, before anybody else can reach it.
- *
- * @param inherited What becomes of the commands in a saved VM; undefined for one that boots.
+ * is given what no two VMs may share, each part acknowledged, before anybody else can reach it and before one of
+ * its commands goes on.
  */
 export async function finishStart(
   vm: SandboxVm,
   record: SandboxRecord,
-  inherited: StartSource['processes'] | undefined,
+  source: StartSource | undefined,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  const timeoutMs = inherited === undefined ? BOOT_TIMEOUT_MS : RESUME_TIMEOUT_MS;
+  const timeoutMs = source === undefined ? BOOT_TIMEOUT_MS : RESUME_TIMEOUT_MS;
   const agent = await vm.agent({ timeoutMs, ...options });
+  const hostname = hostName(record.name);
+  if (source === undefined) await agent.setHostname(hostname, options);
+  else await giveIdentity(agent, hostname, { keepMachineId: source.isOwn, ...options });
   if (record.disk.growPending) await agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...options });
-  if (inherited === undefined) await agent.setHostname(hostName(record.name), options);
-  else await giveIdentity(agent, hostName(record.name), options);
+  if (source?.commands === 'end') await endCommands(agent, options);
+  if (source?.commands === 'go on') await agent.allProcesses('go on', options);
 }
 
 /** A name of the sandbox that the kernel takes: RFC 1123 has no `_`, and a label ends in a letter or digit. */

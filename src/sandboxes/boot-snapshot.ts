@@ -12,7 +12,7 @@
  * removed and made anew.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { AgentClient } from '../agent/index.js';
@@ -196,6 +196,7 @@ async function freeze(
     agent.close();
     await vm.kill();
   }
+  await chmod(join(staging, 'memory'), 0o600);
   await rm(working, { recursive: true, force: true });
   return disk.format;
 }

@@ -24,4 +24,6 @@ export type { SandboxExecSpec } from './sandbox-exec.js';
 export type { SandboxInfo } from './sandbox-record.js';
 export { SANDBOX_STATES, type SandboxState } from './sandbox-state.js';
 export type { SandboxStats } from './sandbox-stats.js';
-export type { Snapshots } from './snapshots/snapshots.js';
+export type { ForkOptions, ForkOutcome } from './snapshots/fork.js';
+export type { SnapshotInfo } from './snapshots/snapshot-record.js';
+export type { RestoreOptions, Snapshots } from './snapshots/snapshots.js';

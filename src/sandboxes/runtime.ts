@@ -130,7 +130,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     await killOrphans(store, sandboxes);
     await store.sweep();
     await Promise.all(sandboxes.map((sandbox) => sandbox.adopt()));
-    return new LocalRuntime({ paths, store, environments, lock }, sandboxes, damaged);
+    const runtime = new LocalRuntime({ paths, store, environments, lock }, sandboxes, damaged);
+    const known = new Set([...sandboxes, ...damaged].map(({ id }) => id));
+    await runtime.snapshots.sweep((id) => known.has(id));
+    return runtime;
   } catch (error) {
     await lock.release();
     throw error;
@@ -157,7 +160,15 @@ class LocalRuntime implements Runtime {
     this.#parts = parts;
     this.#sandboxes = new Map(sandboxes.map((sandbox) => [sandbox.id, sandbox]));
     this.#damaged = new Map(damaged.map((entry) => [entry.id, entry]));
-    this.snapshots = new Snapshots({ paths: parts.paths, find: (reference) => this.#find(reference) });
+    this.snapshots = new Snapshots({
+      paths: parts.paths,
+      sandboxes: parts.store,
+      find: (reference) => this.#find(reference),
+      add: (record) => this.#add(record),
+      remove: (sandbox) => this.#remove(sandbox),
+      takenNames: () => this.#takenNames(),
+      nameOf: (id) => this.#sandboxes.get(id)?.name,
+    });
     this.#reaper = new Reaper(() => this.#sandboxes.values(), {
       expired: async (sandbox) => void (await this.#remove(sandbox)),
       idle: (sandbox) => sandbox.stop({ reason: 'idle' }),
@@ -174,12 +185,9 @@ class LocalRuntime implements Runtime {
 
   async create(spec: CreateSandboxSpec, options: SandboxOperationOptions = {}): Promise<SandboxInfo> {
     const { paths, store, environments } = this.#parts;
-    const takenNames = (): ReadonlySet<string> =>
-      new Set([...this.#sandboxes.values()].flatMap(({ name, id }) => [name, id]));
+    const takenNames = (): ReadonlySet<string> => this.#takenNames();
     const record = await createSandbox(spec, { paths, store, environments, takenNames }, options);
-    const sandbox = new Sandbox(store, record);
-    this.#sandboxes.set(record.id, sandbox);
-    return this.#info(sandbox);
+    return this.#info(this.#add(record));
   }
 
   async start(
@@ -215,6 +223,7 @@ class LocalRuntime implements Runtime {
       if (!force) throw damaged.error;
       await this.#parts.store.remove(damaged.id);
       this.#damaged.delete(damaged.id);
+      await this.snapshots.forget(damaged.id);
       return { id: damaged.id, name: damaged.id };
     }
     const sandbox = this.#find(reference);
@@ -326,11 +335,22 @@ class LocalRuntime implements Runtime {
     await sandbox.kill();
     await this.#parts.store.remove(sandbox.id);
     this.#sandboxes.delete(sandbox.id);
+    await this.snapshots.forget(sandbox.id);
     return { id: sandbox.id, name: sandbox.name };
   }
 
   #info(sandbox: Sandbox): SandboxInfo {
     return sandboxInfo(sandbox.record, this.#health.of(sandbox));
+  }
+
+  #add(record: SandboxRecord): Sandbox {
+    const sandbox = new Sandbox(this.#parts.store, record);
+    this.#sandboxes.set(record.id, sandbox);
+    return sandbox;
+  }
+
+  #takenNames(): ReadonlySet<string> {
+    return new Set([...this.#sandboxes.values()].flatMap(({ name, id }) => [name, id]));
   }
 
   #find(reference: string): Sandbox {

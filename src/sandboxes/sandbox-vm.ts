@@ -38,6 +38,14 @@ export class SandboxVm {
     return await this.#connecting;
   }
 
+  /** Lets it go on where somebody who was saving it left it standing still. */
+  async wake(): Promise<void> {
+    await this.vm.resume();
+    void this.agent()
+      .then((agent) => agent.allProcesses('go on'))
+      .catch(() => undefined);
+  }
+
   /** What to throw in the place of an error of the channel: the end of the VM when that is behind it. */
   async explain(error: unknown): Promise<unknown> {
     if (!HearthError.is(error) || error.code !== 'AGENT_DISCONNECTED') return error;

@@ -113,6 +113,11 @@ export class Sandbox {
     });
   }
 
+  /** Does something while no change of state is under way; with the VM, if it runs. */
+  exclusively<T>(body: (vm: SandboxVm | undefined) => Promise<T>): Promise<T> {
+    return this.#serial(() => body(this.#vm));
+  }
+
   async #start({ signal, onProgress, findSource }: StartOptions): Promise<void> {
     if (this.#record.state === 'running') return;
     if (this.#record.state === 'paused') throw stateConflict(this.#record, 'start', 'resume');
@@ -299,6 +304,7 @@ export class Sandbox {
     await this.#publishAgain();
     if (state === 'stopping') void this.stop({ reason: this.#record.stopReason ?? 'stop' }).catch(() => {});
     else if (state === 'starting') void this.#serial(() => this.#finishStart(adopted)).catch(() => {});
+    else if (state === 'running') await adopted.wake();
     else await this.#update({ state: (await vm.isPaused()) ? 'paused' : 'running' });
   }
 

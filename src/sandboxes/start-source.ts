@@ -8,8 +8,10 @@ export interface StartSource {
   readonly statePath: string;
   /** The disk as it was for that memory, in the sandbox's directory. */
   readonly disk: SandboxDisk;
-  /** What becomes of the commands that run in the memory. */
-  readonly processes: 'keep' | 'end';
+  /** What becomes of the commands in the memory, which stand still; `none`: there are none. */
+  readonly commands: 'none' | 'go on' | 'end';
+  /** It was this sandbox that was saved: it stays the machine that it was. */
+  readonly isOwn: boolean;
   /** Prepares a boot in its place, of a disk without traces of it. Absent: there is nothing to fall back to. */
   readonly fallback?: () => Promise<SandboxDisk>;
 }

@@ -12,6 +12,7 @@ export {
   type FirecrackerDriverOptions,
 } from './firecracker/driver.js';
 export { qemuIdentity } from './identity.js';
+export { machineIdentity } from './machine-identity.js';
 export type { ProcessIdentity } from './process-identity.js';
 export {
   adoptVm,

@@ -1,7 +1,9 @@
-/** Kept sandboxes that start warm, and that go back. */
+/** Kept sandboxes that start warm, that go back, and that are copied. */
 import { randomBytes } from 'node:crypto';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type CliResult, hearth, jsonOf } from '../support/cli.js';
+import { type CliResult, hearth, jsonOf, SHARED_HOME } from '../support/cli.js';
 
 const NAME = `snap-${randomBytes(4).toString('hex')}`;
 const made = new Set<string>();
@@ -68,5 +70,134 @@ describe('a kept sandbox', () => {
     expect(await inspect(NAME)).toMatchObject({ state: 'created', pid: null });
     expect((await hearth(['start', '--cold', NAME])).exitCode).toBe(0);
     expect(await inspect(NAME)).toMatchObject({ state: 'running', startKind: 'cold' });
+  });
+});
+
+interface Snapshot {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly pauseMs: number;
+}
+const snapshotsOf = async (name: string): Promise<readonly Snapshot[]> =>
+  jsonOf(await hearth(['snapshot', 'list', '--json', name])).snapshots as readonly Snapshot[];
+const directoryOf = ({ id }: Snapshot): string => join(SHARED_HOME, 'data/snapshots', id);
+const COUNTER = 'i=0; while :; do i=$((i+1)); echo $i > /dev/shm/count; sleep 0.1; done';
+const count = async (name: string): Promise<number> => Number(await sh(name, 'cat /dev/shm/count'));
+
+describe('a snapshot of a running sandbox', () => {
+  const source = `${NAME}-source`;
+
+  it('has memory and disk of one moment, is kept from others, and the sandbox goes on', async () => {
+    await create(source, '--start');
+    await hearth(['exec', '-d', source, '--', 'sh', '-c', COUNTER]);
+    await expect.poll(() => count(source), { timeout: 30_000 }).toBeGreaterThan(0);
+    await sh(source, 'echo then > /root/file');
+    expect((await hearth(['snapshot', 'create', source, 'first'])).exitCode).toBe(0);
+    const [first] = await snapshotsOf(source);
+    if (first === undefined) throw new Error('there is no snapshot');
+    expect(first).toMatchObject({ name: 'first', kind: 'vm', pauseMs: expect.any(Number) });
+    for (const file of ['memory', 'state', 'disk', 'snapshot.json']) {
+      expect((await stat(join(directoryOf(first), file))).mode & 0o777).toBe(0o600);
+    }
+    const before = await count(source);
+    await expect.poll(() => count(source), { timeout: 30_000 }).toBeGreaterThan(before);
+    const again = await hearth(['snapshot', 'create', source, 'first']);
+    expect(again.stderr).toContain('error[SNAPSHOT_EXISTS]');
+  });
+
+  it('is gone back to, memory and commands included, as the machine it was', async () => {
+    const machineId = await sh(source, 'cat /etc/machine-id');
+    await sh(source, 'echo now > /root/file; echo 1000000 > /dev/shm/count');
+    const { pid } = await inspect(source);
+    expect(await hearth(['restore', source, 'first'])).toMatchObject({ exitCode: 0, stderr: '' });
+    const after = await inspect(source);
+    expect(after).toMatchObject({ state: 'running', startKind: 'warm' });
+    expect(after.pid).not.toBe(pid);
+    expect(await sh(source, 'cat /root/file; cat /etc/machine-id')).toBe(`then\n${machineId}`);
+    const before = await count(source);
+    expect(before).toBeLessThan(1_000_000);
+    await expect.poll(() => count(source), { timeout: 30_000 }).toBeGreaterThan(before);
+  });
+
+  it('is copied: two that share nothing they must have for themselves, without its commands', async () => {
+    const forked = await hearth(['fork', '--json', '-n', '2', '--name', `${NAME}-copy`, source]);
+    expect(forked).toMatchObject({ exitCode: 0, stderr: '' });
+    const names = [`${NAME}-copy-1`, `${NAME}-copy-2`];
+    for (const name of names) made.add(name);
+    const script = `uname -n; cat /etc/machine-id /proc/sys/kernel/random/uuid; head -c 32 /dev/urandom | od -An -tx1
+      perl -e 'my $b = "\\0" x 16; syscall(318, $b, 16, 0); print unpack("H*", $b), "\\n"'`;
+    const [one, two, own] = await Promise.all(
+      [...names, source].map(async (name) => (await sh(name, script)).trim().split('\n')),
+    );
+    expect(one?.length).toBe(6);
+    for (const [index, line] of (one ?? []).entries()) {
+      expect(new Set([line, two?.[index], own?.[index]]).size).toBe(3);
+    }
+    for (const name of names) {
+      const clockOff = Number(await sh(name, 'date +%s%3N')) - Date.now();
+      // The way of the command to here and back is in it as well.
+      expect(Math.abs(clockOff)).toBeLessThan(5000);
+      expect(await sh(name, 'cat /root/file')).toBe('then\n');
+      const execs = jsonOf(await hearth(['inspect', name])).execs;
+      expect(execs).toEqual([]);
+      const standing = await count(name);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(await count(name)).toBe(standing);
+    }
+    expect((await inspect(source)).state).toBe('running');
+    await sh(names[0] ?? '', 'echo mine > /root/file; sync');
+    expect(await sh(names[1] ?? '', 'cat /root/file')).toBe('then\n');
+    expect(await sh(source, 'cat /root/file')).toBe('then\n');
+  });
+
+  it('is copied later as well, and with its commands when asked', async () => {
+    const name = `${NAME}-later`;
+    made.add(name);
+    expect(
+      (await hearth(['fork', '--snapshot', 'first', '--keep-commands', '--name', name, source])).exitCode,
+    ).toBe(0);
+    const before = await count(name);
+    await expect.poll(() => count(name), { timeout: 30_000 }).toBeGreaterThan(before);
+  });
+
+  it('is refused when its machine or its files are others; its disk can be had alone', async () => {
+    const [first] = await snapshotsOf(source);
+    if (first === undefined) throw new Error('there is no snapshot');
+    const { pid } = await inspect(source);
+    const path = join(directoryOf(first), 'snapshot.json');
+    const text = await readFile(path, 'utf8');
+    const recorded = JSON.parse(text);
+    await writeFile(
+      path,
+      JSON.stringify({ ...recorded, machine: { ...recorded.machine, processor: 'another' } }),
+    );
+    const foreign = await hearth(['restore', source, 'first']);
+    expect(foreign.stderr).toContain('error[VM_SNAPSHOT_INCOMPATIBLE]');
+    expect(foreign.stderr).toContain('the processor');
+    expect((await hearth(['fork', '--snapshot', 'first', source])).stderr).toContain(
+      'VM_SNAPSHOT_INCOMPATIBLE',
+    );
+    const disk = { ...recorded.files.disk, sizeBytes: recorded.files.disk.sizeBytes + 1 };
+    await writeFile(path, JSON.stringify({ ...recorded, files: { ...recorded.files, disk } }));
+    expect((await hearth(['restore', source, 'first'])).stderr).toContain('error[VM_SNAPSHOT_INVALID]');
+    expect(await inspect(source)).toMatchObject({ state: 'running', pid });
+    await writeFile(path, text);
+    expect((await hearth(['restore', '--disk-only', source, 'first'])).exitCode).toBe(0);
+    expect(await inspect(source)).toMatchObject({ state: 'stopped', pid: null });
+  });
+
+  it('is of the disk alone when the sandbox does not run, and goes with its sandbox', async () => {
+    expect((await hearth(['snapshot', 'create', source, 'second'])).exitCode).toBe(0);
+    const all = await snapshotsOf(source);
+    expect(all.map(({ name, kind }) => [name, kind])).toEqual([
+      ['first', 'vm'],
+      ['second', 'disk'],
+    ]);
+    expect((await hearth(['snapshot', 'rm', source, 'second'])).stdout.toString()).toBe('second\n');
+    expect((await hearth(['restore', source, 'second'])).stderr).toContain('error[SNAPSHOT_NOT_FOUND]');
+    await hearth(['rm', '--force', source]);
+    const left = await readdir(join(SHARED_HOME, 'data/snapshots'));
+    expect(left.filter((name) => all.some(({ id }) => name.includes(id)))).toEqual([]);
   });
 });

@@ -31,7 +31,8 @@ export function warmStartFrom(paths: HearthPaths): FindStartSource {
       memoryPath,
       statePath,
       disk,
-      processes: 'keep',
+      commands: 'none',
+      isOwn: false,
       fallback: async () => {
         await rm(snapshotDirectory, { recursive: true, force: true });
         return await freshDisk(record, directory);

@@ -32,6 +32,8 @@ const SOCKET_NAME = 'state.sock';
 const TIMEOUT_MS = 120_000;
 /** No brake: nobody else waits for this bandwidth, and the guest stands still. */
 const MAX_BANDWIDTH = 2 ** 40;
+/** What is collected for one write: a guest stands still while it is written. */
+const WRITE_BYTES = 1024 * 1024;
 const MAX_DOWNTIME_MS = 2_000_000;
 
 /**
@@ -138,7 +140,17 @@ class StateReceiver implements AsyncDisposable {
 
   async receive(file: FileHandle): Promise<void> {
     const socket = await this.#connected;
-    for await (const chunk of socket) await file.appendFile(chunk);
+    let held: Buffer[] = [];
+    let heldBytes = 0;
+    for await (const chunk of socket) {
+      held.push(chunk);
+      heldBytes += chunk.byteLength;
+      if (heldBytes < WRITE_BYTES) continue;
+      await file.appendFile(Buffer.concat(held));
+      held = [];
+      heldBytes = 0;
+    }
+    await file.appendFile(Buffer.concat(held));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
