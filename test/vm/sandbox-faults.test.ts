@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CliResult, hearth, jsonOf, SHARED_HOME } from '../support/cli.js';
 import { type RunningDaemon, serve } from '../support/daemon.js';
@@ -50,6 +51,43 @@ describe('kill -9 of the daemon', () => {
     expect(attached.stdout.toString()).toBe('begun\nover\n');
     expect(attached.exitCode).toBe(6);
     expect((await inGuest('cat', '/root/proof')).stdout.toString()).toBe('survived\n');
+  });
+
+  it('in the middle of a snapshot leaves none, and a sandbox that goes on and can be saved', async () => {
+    const script = 'i=0; while :; do i=$((i+1)); echo $i > /dev/shm/count; sleep 0.1; done';
+    await hearth(['exec', '-d', name, '--', 'sh', '-c', script]);
+    const count = async (): Promise<number> =>
+      Number((await inGuest('cat', '/dev/shm/count')).stdout.toString());
+    await expect.poll(count, { timeout: 30_000 }).toBeGreaterThan(0);
+    const root = join(SHARED_HOME, 'data/snapshots');
+    const unfinished = async (): Promise<string[]> =>
+      (await readdir(root).catch(() => [])).filter((file) => file.startsWith('.snap-'));
+    let client: { kill(signal: 'SIGKILL'): boolean } | undefined;
+    const saving = hearth(['snapshot', 'create', name, 'first'], {
+      onSpawn: (child) => {
+        client = child;
+      },
+    });
+    await expect
+      .poll(
+        async () => {
+          const [directory = 'none'] = await unfinished();
+          return await readdir(join(root, directory)).catch(() => []);
+        },
+        { timeout: 30_000, interval: 5 },
+      )
+      .toContain('whole-state');
+    // The client first, or it would start another daemon.
+    client?.kill('SIGKILL');
+    await killDaemon();
+    await saving;
+    daemon = await serve(SHARED_HOME);
+    expect(await unfinished()).toEqual([]);
+    expect((await inspect()).state).toBe('running');
+    const before = await count();
+    await expect.poll(count, { timeout: 30_000 }).toBeGreaterThan(before);
+    expect(jsonOf(await hearth(['snapshot', 'list', '--json', name])).snapshots).toEqual([]);
+    expect(await hearth(['snapshot', 'create', name, 'first'])).toMatchObject({ exitCode: 0, stderr: '' });
   });
 
   it('leaves a paused VM paused', async () => {

@@ -127,6 +127,8 @@ class StateReceiver implements AsyncDisposable {
     const server = createServer();
     server.maxConnections = 1;
     try {
+      // That of a process that was killed while it saved the VM.
+      await rm(join(path, SOCKET_NAME), { force: true });
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
         server.listen(directory.address(SOCKET_NAME), resolve);
