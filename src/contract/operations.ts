@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
 import { FILE_OPERATIONS } from './file-operations.js';
+import { NETWORK_OPERATIONS } from './network-operations.js';
 import { operation } from './operation.js';
 import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
@@ -50,7 +51,7 @@ export const OPERATIONS = {
     output: schemas.inspectOutput,
   }),
   'sandbox.update': operation({
-    doc: 'Change name, labels and limits of a sandbox',
+    doc: 'Change name, labels, limits and network of a sandbox',
     input: schemas.updateInput,
     output: schemas.oneSandbox,
   }),
@@ -83,6 +84,7 @@ export const OPERATIONS = {
   ...ENVIRONMENT_OPERATIONS,
   ...SNAPSHOT_OPERATIONS,
   ...FILE_OPERATIONS,
+  ...NETWORK_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */

@@ -1,6 +1,7 @@
 /** The shapes of what the operations take and give. Inputs refuse fields they do not know. */
 import { z } from 'zod';
 import type { SandboxInfo, SandboxState } from '../sandboxes/index.js';
+import { networkChanges, networkOutput, networkWishes } from './network-schemas.js';
 
 const MAX_NAME_CHARS = 128;
 const MAX_PATH_CHARS = 4096;
@@ -67,6 +68,7 @@ export const createInput = z.strictObject({
   ports: z.array(z.string().max(MAX_NAME_CHARS)).max(64).optional(),
   platform: z.string().max(MAX_NAME_CHARS).optional(),
   offline: z.boolean().optional(),
+  ...networkWishes,
 });
 
 export const stopInput = z.strictObject({ sandbox, graceMs: durationMs.optional() });
@@ -78,6 +80,7 @@ export const updateInput = z.strictObject({
   labels: z.record(z.string(), z.string().nullable()).optional(),
   ttlMs: limitMs.nullable().optional(),
   idleTimeoutMs: limitMs.nullable().optional(),
+  ...networkChanges,
 });
 
 export const logsInput = z.strictObject({
@@ -166,6 +169,7 @@ export const sandboxOutput = z.object({
       published: count.nullable(),
     }),
   ),
+  network: networkOutput,
   pid: count.nullable(),
   /** Whether its agent answers; null: it does not run, or has not been asked yet. */
   health: z.enum(['responsive', 'unresponsive']).nullable(),

@@ -5,6 +5,7 @@ import { environmentHandlers } from './environment-handlers.js';
 import { fileHandlers } from './file-handlers.js';
 import type { HandlersOf, ServiceCallOptions } from './handlers.js';
 import { createLocalStreams } from './local-streams.js';
+import { networkHandlers } from './network-handlers.js';
 import {
   OPERATIONS,
   type OperationInput,
@@ -108,6 +109,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...environmentHandlers(runtime.environments),
     ...snapshotHandlers(runtime.snapshots),
     ...fileHandlers(runtime.files),
+    ...networkHandlers(runtime),
   };
 }
 

@@ -14,9 +14,11 @@ import { createExchanges } from './egress-exchange.js';
 import { DEFAULT_EGRESS_LIMITS, type EgressLimits } from './egress-limits.js';
 import { compileEgressPolicy, type EgressPolicy } from './egress-policy.js';
 import { describeRefusal, encodeRefusal } from './egress-refusal.js';
+import { isStillAllowed } from './egress-route.js';
 import { createGuestConnection, type GuestConnection } from './guest-connection.js';
 import type { IpBlock } from './ip-address.js';
 import { readLocalNetworks } from './local-networks.js';
+import { OpenRoutes } from './open-routes.js';
 import { createHostResolver, type ResolveHost } from './resolve-host.js';
 import { serveConnect } from './serve-connect.js';
 import { serveForward } from './serve-forward.js';
@@ -38,6 +40,12 @@ export interface EgressProxyOptions {
 export interface EgressProxy {
   /** Takes over a stream from the guest, and destroys it in the end. */
   handle(stream: Duplex): void;
+  /**
+   * Decides by this policy from now on, and cuts the connections that it does not allow; others go on.
+   *
+   * @throws {HearthError} `HOST_PATTERN_INVALID`; the policy is then as it was.
+   */
+  setPolicy(policy: EgressPolicy): void;
   /** Cuts every connection; streams handed over later are destroyed at once. Idempotent. */
   close(): void;
 }
@@ -49,17 +57,21 @@ const OVERLOAD_REPORT_INTERVAL_MS = 1000;
 export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
   const limits = { ...DEFAULT_EGRESS_LIMITS, ...options.limits };
   const connections = new Map<unknown, GuestConnection>();
+  const open = new OpenRoutes();
+  let policy = compileEgressPolicy(options.policy);
   let isClosed = false;
   let overloadReportedAt = Number.NEGATIVE_INFINITY;
 
   const context: ProxyContext = {
-    policy: compileEgressPolicy(options.policy),
+    get policy() {
+      return policy;
+    },
+    open,
     limits,
     resolve: options.resolve ?? createHostResolver(),
     connect: options.connect ?? connectTcp,
     localNetworks: cachedLocalNetworks(),
     begin: createExchanges(options.onDecision),
-    isClosed: () => isClosed,
   };
   const deny = (connection: GuestConnection, reason: DenialReason) => {
     context.begin('http', () => {}).report({ decision: 'denied', reason });
@@ -114,9 +126,13 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
       stream.once('close', () => connections.delete(stream));
       server.emit('connection', stream);
     },
+    setPolicy(next) {
+      policy = compileEgressPolicy(next);
+      open.cut((route) => !isStillAllowed(context, route));
+    },
     close() {
       isClosed = true;
-      for (const connection of connections.values()) connection.destroy();
+      for (const connection of connections.values()) connection.cut();
     },
   };
 }

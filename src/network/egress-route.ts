@@ -10,6 +10,7 @@ import type { EgressLimits } from './egress-limits.js';
 import { type CompiledPolicy, judgeAddress, judgeHost } from './egress-policy.js';
 import type { Host } from './host.js';
 import { type IpAddress, type IpBlock, parseIpAddress } from './ip-address.js';
+import type { OpenRoute } from './open-routes.js';
 import type { ResolveHost } from './resolve-host.js';
 
 export interface RouteContext {
@@ -76,6 +77,15 @@ export async function openRoute(
   } finally {
     limited.clear();
   }
+}
+
+/** Whether policy, as it is now, would open the route that was opened before. */
+export function isStillAllowed(context: RouteContext, { host, port, address: text }: OpenRoute): boolean {
+  const verdict = judgeHost(context.policy, host, port);
+  if (!verdict.allowed) return false;
+  if (verdict.addresses.length > 0) return verdict.addresses.some((address) => address.text === text);
+  const address = parseIpAddress(text);
+  return address !== undefined && judgeAddress(context.policy, address, context.localNetworks()).allowed;
 }
 
 async function resolveAddresses(

@@ -25,6 +25,9 @@ export interface GuestConnection {
   /** Writes a last message and closes, whether or not the guest reads it. */
   closeWith(text: string): void;
   destroy(): void;
+  /** Destroys it by the will of the proxy's owner. */
+  cut(): void;
+  isCut(): boolean;
 }
 
 /** How long a guest may take to read the last response before its stream is destroyed. */
@@ -45,8 +48,13 @@ export function createGuestConnection(
   const controller = new AbortController();
   const waiting: Array<() => Promise<void>> = [];
   let isServing = false;
+  let isCut = false;
   let deadline: NodeJS.Timeout | undefined;
 
+  const destroy = () => {
+    controller.abort();
+    stream.destroy();
+  };
   const destroyAfter = (delayMs: number) => {
     clearTimeout(deadline);
     deadline = setTimeout(() => stream.destroy(), delayMs);
@@ -101,9 +109,11 @@ export function createGuestConnection(
       });
       destroyAfter(LINGER_MS);
     },
-    destroy() {
-      controller.abort();
-      stream.destroy();
+    destroy,
+    cut() {
+      isCut = true;
+      destroy();
     },
+    isCut: () => isCut,
   };
 }

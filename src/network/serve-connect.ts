@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { ProxyContext } from './egress-context.js';
 import type { Outcome } from './egress-exchange.js';
 import { describeRefusal, encodeRefusal } from './egress-refusal.js';
-import { openRoute } from './egress-route.js';
+import { isStillAllowed, openRoute } from './egress-route.js';
 import type { GuestConnection } from './guest-connection.js';
 import { readConnectTarget } from './request-target.js';
 import { type SpliceResult, splice } from './splice.js';
@@ -44,7 +44,7 @@ export async function serveConnect(
   exchange.rule = route.rule;
   if (route.kind === 'denied') return refuse({ decision: 'denied', reason: route.reason });
   if (route.kind === 'failed') return refuse({ decision: 'failed', reason: route.reason });
-  if (signal.aborted) {
+  if (signal.aborted || !isStillAllowed(context, { ...target, address: route.address })) {
     route.stream.destroy();
     return refuse({ decision: 'failed', reason: 'abandoned' });
   }
@@ -53,13 +53,17 @@ export async function serveConnect(
   stream.write(ESTABLISHED);
   if (head.byteLength > 0) route.stream.write(head);
   const { tunnelIdleTimeoutMs: idleTimeoutMs } = context.limits;
-  const result = await splice(stream, route.stream, { idleTimeoutMs });
+  const result = await context.open.during(
+    { ...target, address: route.address },
+    () => connection.cut(),
+    () => splice(stream, route.stream, { idleTimeoutMs }),
+  );
   exchange.bytesUp = head.byteLength + result.leftToRightBytes;
   exchange.bytesDown = result.rightToLeftBytes;
-  exchange.report({ decision: 'allowed', reason: endingOf(result, context) });
+  exchange.report({ decision: 'allowed', reason: endingOf(result, connection) });
 }
 
-function endingOf({ ending }: SpliceResult, context: ProxyContext) {
-  if (ending === 'aborted' || (ending === 'broken' && context.isClosed())) return 'closed-by-proxy';
+function endingOf({ ending }: SpliceResult, connection: GuestConnection) {
+  if (ending === 'aborted' || (ending === 'broken' && connection.isCut())) return 'closed-by-proxy';
   return ending;
 }

@@ -16,7 +16,7 @@ import type { ProxyContext } from './egress-context.js';
 import type { DenialReason, FailureReason } from './egress-event.js';
 import type { Exchange, Outcome } from './egress-exchange.js';
 import { describeRefusal, refusalHeaders } from './egress-refusal.js';
-import { openRoute } from './egress-route.js';
+import { isStillAllowed, openRoute } from './egress-route.js';
 import { bodyFraming, endToEndHeaders } from './forward-headers.js';
 import type { GuestConnection } from './guest-connection.js';
 import { type RequestTarget, readForwardTarget } from './request-target.js';
@@ -48,16 +48,18 @@ export async function serveForward(
   exchange.rule = route.rule;
   if (route.kind === 'denied') return refuse({ decision: 'denied', reason: route.reason });
   if (route.kind === 'failed') return refuse({ decision: 'failed', reason: route.reason });
+  const opened = { host: target.host, port: target.port, address: route.address };
+  if (!isStillAllowed(context, opened)) {
+    route.stream.destroy();
+    return refuse({ decision: 'failed', reason: 'abandoned' });
+  }
   try {
-    const outcome = await relay({
-      context,
-      connection,
-      request,
-      response,
-      exchange,
-      target,
-      host: route.stream,
-    });
+    const { stream: host } = route;
+    const outcome = await context.open.during(
+      opened,
+      () => connection.cut(),
+      () => relay({ context, connection, request, response, exchange, target, host }),
+    );
     if (outcome.decision === 'allowed') exchange.report(outcome);
     else refuse(outcome);
   } finally {
@@ -103,7 +105,7 @@ function relay(parts: Relay): Promise<Outcome> {
           : { decision: 'failed', reason: otherwise },
       );
     };
-    const abort = () => endBadly(context.isClosed() ? 'closed-by-proxy' : 'broken', 'abandoned');
+    const abort = () => endBadly(connection.isCut() ? 'closed-by-proxy' : 'broken', 'abandoned');
     const idle = setTimeout(
       () => endBadly('idle-timeout', 'response-timeout'),
       context.limits.responseIdleTimeoutMs,

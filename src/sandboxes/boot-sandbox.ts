@@ -5,7 +5,7 @@ import { startDetachedVm, type VmSpec } from '../vmm/index.js';
 import { endCommands, giveIdentity } from './guest-identity.js';
 import { LEAST_MEMORY_MIB } from './machine.js';
 import type { SandboxRecord } from './sandbox-record.js';
-import { SandboxVm } from './sandbox-vm.js';
+import { type OnAgent, SandboxVm } from './sandbox-vm.js';
 import type { StartSource } from './start-source.js';
 
 export interface BootSandboxOptions {
@@ -14,6 +14,7 @@ export interface BootSandboxOptions {
   readonly onPhase?: (phase: 'boot' | 'ready') => void;
   /** Goes on from this; its disk is the sandbox's own by now. */
   readonly source?: StartSource;
+  readonly onAgent: OnAgent;
   /** Called as soon as there is a process: what follows may fail, or we may be killed. */
   readonly onVmm: (vm: SandboxVm) => Promise<void>;
 }
@@ -45,7 +46,7 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
     },
     passed,
   );
-  const sandboxVm = new SandboxVm(vm);
+  const sandboxVm = new SandboxVm(vm, options.onAgent);
   try {
     await options.onVmm(sandboxVm);
     await finishStart(sandboxVm, record, source, passed);

@@ -1,54 +1,14 @@
-/** Reads the recorded console of a sandbox piece by piece, across the change of its file. */
-import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
+/** Reads the recorded console of a sandbox: data of the guest, control characters and all. */
+import { type RotatedPiece, readRotated } from './rotated-file.js';
 
-export interface ConsolePiece {
-  /** Control characters and all: data of the guest. */
-  readonly bytes: Buffer;
-  /** Where the next piece begins; opaque. */
-  readonly cursor: string;
-}
+export type ConsolePiece = RotatedPiece;
 
-const FILES = ['console.log.1', 'console.log'] as const;
-const CURSOR = /^\d{1,20}:\d{1,15}$/;
+const FILE = 'console.log';
 
-/**
- * The end of the console, or what came after `cursor`.
- *
- * @param maxBytes Of a piece; what is older is left out.
- */
+/** The end of the console, or what came after `cursor`. @param maxBytes Of a piece; what is older is left out. */
 export async function readConsole(
   directory: string,
-  { maxBytes, cursor }: { readonly maxBytes: number; readonly cursor?: string | undefined },
+  options: { readonly maxBytes: number; readonly cursor?: string | undefined },
 ): Promise<ConsolePiece> {
-  const [ino = '', offsetText = '0'] = cursor !== undefined && CURSOR.test(cursor) ? cursor.split(':') : [];
-  const parts: Array<{ readonly ino: string; readonly bytes: Buffer; readonly endOffset: number }> = [];
-  for (const name of FILES) {
-    const file = await open(join(directory, name), 'r').catch(() => undefined);
-    if (file === undefined) continue;
-    try {
-      const stats = await file.stat({ bigint: true });
-      const sizeBytes = Number(stats.size);
-      const known = String(stats.ino) === ino;
-      // What stands before the file that the cursor is in has been read.
-      if (known) parts.length = 0;
-      const from = Math.max(known ? Number(offsetText) : 0, sizeBytes - maxBytes, 0);
-      const bytes = await readRange(file, from, sizeBytes);
-      parts.push({ ino: String(stats.ino), bytes, endOffset: from + bytes.byteLength });
-    } finally {
-      await file.close();
-    }
-  }
-  const all = Buffer.concat(parts.map(({ bytes }) => bytes));
-  const last = parts.at(-1);
-  return {
-    bytes: all.subarray(Math.max(0, all.byteLength - maxBytes)),
-    cursor: last === undefined ? (cursor ?? '0:0') : `${last.ino}:${last.endOffset}`,
-  };
-}
-
-async function readRange(file: FileHandle, from: number, to: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(Math.max(0, to - from));
-  const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, from);
-  return buffer.subarray(0, bytesRead);
+  return await readRotated(directory, FILE, options);
 }

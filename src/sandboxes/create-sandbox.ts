@@ -7,12 +7,13 @@ import type { HearthPaths } from '../fsx/index.js';
 import type { AcceleratorWish } from '../vmm/index.js';
 import { chooseAccelerator } from './accelerator.js';
 import { assertMemory } from './boot-sandbox.js';
+import { type NetworkWishes, networkRecord } from './network/network-changes.js';
 import { assertLabels, assertSandboxName, freeName } from './sandbox-name.js';
 import { portRecords } from './sandbox-ports.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
 
-export interface CreateSandboxSpec {
+export interface CreateSandboxSpec extends NetworkWishes {
   /** Name of an environment, or a reference to an image. */
   readonly image: string;
   /** Default: one made from the image's. */
@@ -68,8 +69,8 @@ const DEFAULT_MEMORY_MIB = 512;
 const DISK_FILE = 'disk';
 
 /**
- * @throws {HearthError} `NAME_INVALID`, `SANDBOX_EXISTS`, `USAGE_INVALID`, `MEMORY_TOO_SMALL`,
- *   `ENVIRONMENT_BROKEN`, what pulling, cloning and the choice of the accelerator throw. Nothing is left then.
+ * @throws {HearthError} `NAME_INVALID`, `SANDBOX_EXISTS`, `USAGE_INVALID`, `HOST_PATTERN_INVALID`,
+ *   `MEMORY_TOO_SMALL`, `ENVIRONMENT_BROKEN`, what pulling, cloning and the choice of the accelerator throw. Nothing is left then.
  */
 export async function createSandbox(
   spec: CreateSandboxSpec,
@@ -84,6 +85,7 @@ export async function createSandbox(
   }
   assertLabels(labels);
   const ports = portRecords(spec.ports ?? []);
+  const network = networkRecord(spec);
   assertMemory(memoryMib);
   assertWorkdir(spec.workdir);
   const passed = signal === undefined ? {} : { signal };
@@ -149,6 +151,7 @@ export async function createSandbox(
       ttlMs: spec.ttlMs ?? null,
       idleTimeoutMs: spec.idleTimeoutMs ?? null,
       ports,
+      network,
       vmm: null,
     };
   });

@@ -14,7 +14,9 @@ export {
 } from './guest-command.js';
 export { type MachinePhase, prepareMachine, type StartKind } from './machine.js';
 export type { MachineSpec } from './machine-spec.js';
-export { checkHost, openRuntime, sandboxesUsing } from './on-demand.js';
+export type { EgressPiece, JournalEvent } from './network/egress-journal.js';
+export type { NetworkMode } from './network/network-record.js';
+export { checkHost, egressPolicyFor, openRuntime, sandboxesUsing } from './on-demand.js';
 export type { OneShotOptions, OneShotOutcome, OneShotSpec } from './one-shot.js';
 export { parseSignal } from './parse-signal.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';

@@ -1,6 +1,8 @@
 /** What one command in a fresh VM does not need, loaded when it is asked for: every start would pay for it. */
 import type { HearthPaths } from '../fsx/index.js';
+import type { EgressPolicy } from '../network/index.js';
 import type { DoctorOptions, HostCheck } from './doctor.js';
+import type { NetworkWishes } from './network/network-changes.js';
 import type { Runtime, RuntimeOptions } from './runtime.js';
 
 /**
@@ -23,4 +25,10 @@ export async function sandboxesUsing(
   environmentDirectory: string,
 ): Promise<readonly string[]> {
   return await (await import('./sandbox-store.js')).sandboxesUsing(paths, environmentDirectory);
+}
+
+/** What the proxy of one command is to let through; undefined: nothing. @throws {HearthError} `HOST_PATTERN_INVALID`. */
+export async function egressPolicyFor(wishes: NetworkWishes): Promise<EgressPolicy | undefined> {
+  if (wishes.network === undefined && wishes.allowHosts === undefined) return undefined;
+  return (await import('./network/network-changes.js')).egressPolicyFor(wishes);
 }

@@ -12,10 +12,10 @@ import { errnoOf, type HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import type { EgressEvent, EgressPolicy } from '../network/index.js';
 import type { VmDriver } from '../vmm/index.js';
-import type { Egress } from './egress.js';
 import type { GuestCommand } from './guest-command.js';
 import { type MachinePhase, type StartKind, startMachine } from './machine.js';
 import type { MachineSpec } from './machine-spec.js';
+import type { Egress } from './network/run-egress.js';
 import { createVmDirectory } from './vm-directory.js';
 
 export interface RunSpec extends MachineSpec {
@@ -95,7 +95,7 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
     onPhase?.('exec');
     const { argv, env, cwd, user } = spec.command;
     if (spec.egress !== undefined) {
-      const { openEgress } = await import('./egress.js');
+      const { openEgress } = await import('./network/run-egress.js');
       egress = await openEgress(machine.agent, spec.egress, onEgress);
     }
     const process = machine.agent.exec(

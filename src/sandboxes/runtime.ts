@@ -9,11 +9,13 @@ import { loadConfig } from '../config/index.js';
 import { type EnvironmentStore, openEnvironmentStore } from '../environments/index.js';
 import { HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
-import type { ConsolePiece } from './console-reader.js';
+import { type ConsolePiece, readConsole } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
 import { SandboxFiles } from './files/sandbox-files.js';
 import { HealthWatch } from './health.js';
 import { killOrphans } from './kill-orphans.js';
+import { type EgressPiece, readEgressJournal } from './network/egress-journal.js';
+import { type NetworkChanges, updatedNetwork } from './network/network-changes.js';
 import { type OneShotOptions, type OneShotOutcome, type OneShotSpec, runOneShot } from './one-shot.js';
 import { parseSignal } from './parse-signal.js';
 import { Reaper } from './reaper.js';
@@ -39,7 +41,7 @@ export interface DamagedSandbox {
   readonly error: HearthError;
 }
 
-export interface SandboxChanges {
+export interface SandboxChanges extends NetworkChanges {
   readonly name?: string | undefined;
   /** Merged into the labels; null removes one. */
   readonly labels?: Readonly<Record<string, string | null>> | undefined;
@@ -86,6 +88,11 @@ export interface Runtime {
     reference: string,
     options: { readonly maxBytes: number; readonly cursor?: string | undefined },
   ): Promise<ConsolePiece>;
+  /** What it has connected to, or was refused. */
+  egressEvents(
+    reference: string,
+    options: { readonly maxBytes: number; readonly cursor?: string | undefined },
+  ): Promise<EgressPiece>;
   stats(reference: string): Promise<SandboxStats>;
   /** A command in a VM of its own that is gone afterwards; `list` does not show it. */
   runOnce(spec: OneShotSpec, options: OneShotOptions): Promise<OneShotOutcome>;
@@ -250,6 +257,7 @@ class LocalRuntime implements Runtime {
       labels: merged,
       ...(ttlMs === undefined ? {} : { ttlMs }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+      ...updatedNetwork(sandbox.record, changes),
     });
     return this.#info(sandbox);
   }
@@ -300,7 +308,14 @@ class LocalRuntime implements Runtime {
     reference: string,
     options: { readonly maxBytes: number; readonly cursor?: string | undefined },
   ): Promise<ConsolePiece> {
-    return await this.#find(reference).console(options);
+    return await readConsole(this.#find(reference).directory, options);
+  }
+
+  async egressEvents(
+    reference: string,
+    options: { readonly maxBytes: number; readonly cursor?: string | undefined },
+  ): Promise<EgressPiece> {
+    return await readEgressJournal(this.#find(reference).directory, options);
   }
 
   async stats(reference: string): Promise<SandboxStats> {

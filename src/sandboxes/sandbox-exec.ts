@@ -26,10 +26,21 @@ export interface SandboxExecSpec {
   readonly memoryMaxBytes?: number | undefined;
 }
 
-/** @throws {HearthError} `USAGE_INVALID`. */
-export function execSpecOf(record: SandboxRecord, spec: SandboxExecSpec): ExecSpec {
+/**
+ * @param weakest Variables that anything else replaces.
+ * @throws {HearthError} `USAGE_INVALID`.
+ */
+export function execSpecOf(
+  record: SandboxRecord,
+  spec: SandboxExecSpec,
+  weakest: Readonly<Record<string, string>>,
+): ExecSpec {
   const { argv, env, cwd, user } = resolveGuestCommand(
-    { env: record.defaults.env, workingDir: record.defaults.workdir, user: record.defaults.user },
+    {
+      env: [...words(weakest), ...record.defaults.env],
+      workingDir: record.defaults.workdir,
+      user: record.defaults.user,
+    },
     {
       command: spec.argv,
       env: new Map(Object.entries(spec.env ?? {})),
@@ -52,6 +63,10 @@ export function execSpecOf(record: SandboxRecord, spec: SandboxExecSpec): ExecSp
     ...(spec.pidsMax === undefined ? {} : { pidsMax: spec.pidsMax }),
     ...(spec.memoryMaxBytes === undefined ? {} : { memoryMaxBytes: spec.memoryMaxBytes }),
   };
+}
+
+function words(variables: Readonly<Record<string, string>>): string[] {
+  return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
 /** The same process, whose failures `explain` puts into the sandbox's words. */

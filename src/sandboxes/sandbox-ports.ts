@@ -46,6 +46,12 @@ export class SandboxPorts {
     }
   }
 
+  /** As `open`, again. A port that another program has taken meanwhile must not keep the VM from its owner. */
+  async reopen(ports: readonly PortRecord[]): Promise<PortRecord[]> {
+    const open = await this.open(ports, true).catch(() => undefined);
+    return open ?? ports.map((port) => ({ ...port, published: null }));
+  }
+
   /** Idempotent. */
   async close(): Promise<void> {
     const open = this.#open;

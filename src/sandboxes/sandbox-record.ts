@@ -1,6 +1,7 @@
 /** What is written down of a sandbox, in `sandbox.json` of its directory: enough to take it over or clean it up. */
 import { z } from 'zod';
 import { ERROR_CODES, ERROR_KINDS, type ErrorCode, type ErrorKind } from '../errors/index.js';
+import { NO_NETWORK, networkRecordSchema } from './network/network-record.js';
 import { SANDBOX_STATES, type SandboxState } from './sandbox-state.js';
 
 /** Who or what stopped it: a user's `stop` or `kill`, the guest itself, a limit, or the end of the host. */
@@ -74,6 +75,7 @@ export const sandboxRecordSchema = z.object({
       published: z.number().int().nullable(),
     }),
   ),
+  network: networkRecordSchema.default(NO_NETWORK),
   vmm: z.object({ pid: z.number().int().positive(), startTime: z.string(), bootId: z.string() }).nullable(),
 });
 

@@ -10,14 +10,19 @@ const SHOWN_CONSOLE_BYTES = 2048;
 const EXIT_LAG_MS = 1500;
 const RECONNECT_TIMEOUT_MS = 15_000;
 
+/** What every new conversation with the agent begins with. */
+export type OnAgent = (agent: AgentClient) => Promise<void>;
+
 export class SandboxVm {
   readonly vm: DetachedVm;
+  readonly #onAgent: OnAgent;
   #agent: AgentClient | undefined;
   #connecting: Promise<AgentClient> | undefined;
   #exit: SandboxVmExit | undefined;
 
-  constructor(vm: DetachedVm) {
+  constructor(vm: DetachedVm, onAgent: OnAgent) {
     this.vm = vm;
+    this.#onAgent = onAgent;
     void vm.exited.then((exit) => {
       this.#exit = exit;
     });
@@ -26,7 +31,8 @@ export class SandboxVm {
   /**
    * The agent; connects to it when the channel has closed or was never open.
    *
-   * @throws {HearthError} `VM_EXITED`, `AGENT_TIMEOUT`, `AGENT_DISCONNECTED`, `AGENT_PROTOCOL_INVALID`.
+   * @throws {HearthError} `VM_EXITED`, `AGENT_TIMEOUT`, `AGENT_DISCONNECTED`, `AGENT_PROTOCOL_INVALID`, and
+   *   what the beginning of a conversation throws.
    */
   async agent(
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
@@ -78,6 +84,10 @@ export class SandboxVm {
     const passed = signal === undefined ? {} : { signal };
     try {
       const agent = await connectAgent(await this.vm.openChannel(passed), { timeoutMs, ...passed });
+      await this.#onAgent(agent).catch((error: unknown) => {
+        agent.close();
+        throw error;
+      });
       this.#agent = agent;
       void agent.closed.then(() => {
         if (this.#agent === agent) this.#agent = undefined;

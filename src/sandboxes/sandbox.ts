@@ -5,11 +5,12 @@
 import type { AgentClient, ExecRecord, GuestProcess } from '../agent/index.js';
 import { HearthError } from '../errors/index.js';
 import { adoptVm, killVmm, type ProcessIdentity } from '../vmm/index.js';
+import { Activity } from './activity.js';
 import { finishStart } from './boot-sandbox.js';
-import { type ConsolePiece, readConsole } from './console-reader.js';
 import type { SandboxOperationOptions } from './create-sandbox.js';
+import { SandboxEgress } from './network/sandbox-egress.js';
 import { notRunning, stateConflict, stoppedError, vmLostError } from './sandbox-errors.js';
-import { execSpecOf, explained, type SandboxExecSpec } from './sandbox-exec.js';
+import { execSpecOf, type SandboxExecSpec } from './sandbox-exec.js';
 import { SandboxPorts } from './sandbox-ports.js';
 import { hasVm, type SandboxDisk, type SandboxRecord, type StopReason } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
@@ -49,8 +50,8 @@ export class Sandbox {
   #settled: Promise<void> = Promise.resolve();
   readonly #ports: SandboxPorts;
   readonly #startable: Startable;
-  #activeExecs = 0;
-  #lastActiveAt = performance.now();
+  readonly #egress: SandboxEgress;
+  readonly #activity: Activity;
 
   constructor(store: SandboxStore, record: SandboxRecord) {
     this.#store = store;
@@ -59,12 +60,18 @@ export class Sandbox {
       directory: this.directory,
       record: () => this.#record,
       update: (fields) => this.#update(fields),
+      onAgent: (agent) => this.#egress.attach(agent),
       hold: (vm) => this.#hold(vm, vm.vm.identity),
       settled: () => this.#settled,
     };
+    this.#egress = new SandboxEgress(this.directory, {
+      network: () => this.#record.network,
+      update: (network) => this.#update({ network }),
+    });
+    this.#activity = new Activity((vm, error) => this.#explain(vm, error));
     this.#ports = new SandboxPorts(async (port, signal) => {
       const agent = await this.agent({ signal });
-      this.#touch();
+      this.#activity.touch();
       return await agent.connect({ port }, { signal });
     });
   }
@@ -188,15 +195,23 @@ export class Sandbox {
       }
       await this.#vm.vm.resume();
       await this.#update({ state: 'running' });
-      this.#touch();
+      this.#activity.touch();
       const agent = await this.#vm.agent();
       await agent.setClock();
+      await this.#egress.reach(agent);
     });
   }
 
-  /** Changes what is given of these fields. */
-  change(fields: Partial<Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs'>>): Promise<void> {
-    return this.#serial(() => this.#update(fields));
+  /** Changes what is given of these fields; what it may reach also while it runs. */
+  change(
+    fields: Partial<Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs' | 'network'>>,
+  ): Promise<void> {
+    return this.#serial(async () => {
+      await this.#update(fields);
+      if (fields.network === undefined || this.#vm === undefined) return;
+      this.#egress.apply();
+      if (this.#record.state === 'running') await this.#egress.reach(await this.agent());
+    });
   }
 
   /**
@@ -207,9 +222,9 @@ export class Sandbox {
    */
   async exec(spec: SandboxExecSpec, options: ExecStreamOptions = {}): Promise<GuestProcess> {
     const vm = this.#runningVm();
-    const execSpec = execSpecOf(this.#record, spec);
     const agent = await vm.agent(options);
-    return this.#follow(vm, agent.exec(execSpec, options));
+    const execSpec = execSpecOf(this.#record, spec, this.#egress.env);
+    return this.#activity.follow(vm, agent.exec(execSpec, options));
   }
 
   /** Takes up a detached command where the cursors say, or at the oldest byte that is still kept. */
@@ -220,7 +235,7 @@ export class Sandbox {
   ): Promise<GuestProcess> {
     const vm = this.#runningVm();
     const agent = await vm.agent(options.signal === undefined ? {} : { signal: options.signal });
-    return this.#follow(vm, agent.attach(execId, cursors, options));
+    return this.#activity.follow(vm, agent.attach(execId, cursors, options));
   }
 
   /** The agent of the running guest. @throws {HearthError} `SANDBOX_NOT_RUNNING`, `VM_EXITED`, `AGENT_…`. */
@@ -230,56 +245,24 @@ export class Sandbox {
 
   /** Works with the agent: an activity, whose failures are told in the sandbox's words. */
   async use<T>(body: (agent: AgentClient) => Promise<T>, options: ExecStreamOptions = {}): Promise<T> {
-    const vm = this.#runningVm();
-    this.#activeExecs += 1;
-    try {
-      return await body(await vm.agent(options));
-    } catch (error) {
-      throw await this.#explain(vm, error);
-    } finally {
-      this.#activeExecs -= 1;
-      this.#touch();
-    }
+    return await this.#activity.use(this.#runningVm(), body, options);
   }
 
   /** As `use`, for what comes piece by piece. */
-  async *stream<T>(
+  stream<T>(
     open: (agent: AgentClient) => AsyncIterable<T>,
     options: ExecStreamOptions = {},
   ): AsyncGenerator<T, void, undefined> {
-    const vm = this.#runningVm();
-    this.#activeExecs += 1;
-    try {
-      yield* open(await vm.agent(options));
-    } catch (error) {
-      throw await this.#explain(vm, error);
-    } finally {
-      this.#activeExecs -= 1;
-      this.#touch();
-    }
+    return this.#activity.stream(() => this.#runningVm(), open, options);
   }
 
   async execs(): Promise<ExecRecord[]> {
     return this.#record.state === 'running' ? await (await this.agent()).listExecs() : [];
   }
 
-  async console(options: {
-    readonly maxBytes: number;
-    readonly cursor?: string | undefined;
-  }): Promise<ConsolePiece> {
-    return await readConsole(this.directory, options);
-  }
-
   /** Ms for which nothing has run in it; 0 while something does or it does not run. */
   async idleMs(limitMs: number): Promise<number> {
-    if (this.#record.state !== 'running' || this.#activeExecs > 0) return 0;
-    const idleMs = performance.now() - this.#lastActiveAt;
-    if (idleMs < limitMs) return idleMs;
-    // A detached command counts too; the guest is asked only when it would matter.
-    const execs = await this.execs().catch(() => []);
-    if (!execs.some(({ running }) => running)) return idleMs;
-    this.#touch();
-    return 0;
+    return this.#record.state === 'running' ? await this.#activity.idleMs(limitMs, () => this.execs()) : 0;
   }
 
   /** Takes over the VM that the record speaks of, or settles that it is gone. */
@@ -299,11 +282,12 @@ export class Sandbox {
       await this.#lost(vmm);
       return;
     }
-    const adopted = new SandboxVm(vm);
+    const adopted = new SandboxVm(vm, this.#startable.onAgent);
     await this.#hold(adopted, vmm);
-    await this.#publishAgain();
+    await this.#update({ ports: await this.#ports.reopen(this.#record.ports) });
     if (state === 'stopping') void this.stop({ reason: this.#record.stopReason ?? 'stop' }).catch(() => {});
     else if (state === 'starting') void this.#serial(() => this.#finishStart(adopted)).catch(() => {});
+    // Its conversation opens the way out again, where what runs in it looks for it.
     else if (state === 'running') await adopted.wake();
     else await this.#update({ state: (await vm.isPaused()) ? 'paused' : 'running' });
   }
@@ -311,6 +295,7 @@ export class Sandbox {
   /** Lets go of the VM, which runs on. */
   async release(): Promise<void> {
     await this.#ports.close();
+    this.#egress.close();
     await this.#vm?.release();
   }
 
@@ -332,16 +317,9 @@ export class Sandbox {
     }
   }
 
-  /** A port that another program has taken meanwhile must not keep the VM from its owner. */
-  async #publishAgain(): Promise<void> {
-    const { ports } = this.#record;
-    const open = await this.#ports.open(ports, true).catch(() => undefined);
-    await this.#update({ ports: open ?? ports.map((port) => ({ ...port, published: null })) });
-  }
-
   async #running(): Promise<void> {
     const disk = { ...this.#record.disk, growPending: false };
-    this.#touch();
+    this.#activity.touch();
     await this.#update({ state: 'running', startedAt: new Date().toISOString(), disk });
   }
 
@@ -370,6 +348,7 @@ export class Sandbox {
 
   async #ended(vm: SandboxVm, exit: SandboxVmExit): Promise<void> {
     this.#vm = undefined;
+    this.#egress.close();
     // A start that fails says why by itself.
     if (this.#record.state === 'starting') return;
     await this.#ports.close();
@@ -386,24 +365,9 @@ export class Sandbox {
     });
   }
 
-  #follow(vm: SandboxVm, guest: GuestProcess): GuestProcess {
-    this.#activeExecs += 1;
-    const process = explained(guest, (error) => this.#explain(vm, error));
-    const over = (): void => {
-      this.#activeExecs -= 1;
-      this.#touch();
-    };
-    process.exited.then(over, over);
-    return process;
-  }
-
   async #explain(vm: SandboxVm, error: unknown): Promise<unknown> {
     const reason = await vm.explain(error);
     return reason !== error && this.#record.stopReason !== null ? stoppedError(this.#record) : reason;
-  }
-
-  #touch(): void {
-    this.#lastActiveAt = performance.now();
   }
 
   #runningVm(): SandboxVm {

@@ -2,7 +2,7 @@
 import { bootSandbox } from './boot-sandbox.js';
 import type { SandboxProgress } from './create-sandbox.js';
 import type { SandboxRecord } from './sandbox-record.js';
-import type { SandboxVm } from './sandbox-vm.js';
+import type { OnAgent, SandboxVm } from './sandbox-vm.js';
 import { removeOtherDisks } from './snapshots/own-disk.js';
 import type { FindStartSource, StartSource } from './start-source.js';
 import { isWarmFailure } from './warm-failure.js';
@@ -12,6 +12,7 @@ export interface Startable {
   readonly directory: string;
   readonly record: () => SandboxRecord;
   readonly update: (fields: Partial<SandboxRecord>) => Promise<void>;
+  readonly onAgent: OnAgent;
   readonly hold: (vm: SandboxVm) => Promise<void>;
   /** Resolves when the VM that it held is gone. */
   readonly settled: () => Promise<void>;
@@ -59,6 +60,7 @@ async function startFrom(
     directory: sandbox.directory,
     signal,
     onPhase,
+    onAgent: sandbox.onAgent,
     onVmm: sandbox.hold,
     ...(source === undefined ? {} : { source }),
   });

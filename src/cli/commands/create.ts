@@ -2,6 +2,7 @@
 import type { Command } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
 import { MACHINE_OPTIONS, machineWishes } from '../machine-options.js';
+import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import {
   ENV_OPTIONS,
   given,
@@ -25,6 +26,7 @@ export const create: Command = {
     ...ENV_OPTIONS,
     ...MACHINE_OPTIONS,
     ...LIFETIME_OPTIONS,
+    ...NETWORK_OPTIONS,
     publish: {
       type: 'string',
       short: 'p',
@@ -55,6 +57,7 @@ export const create: Command = {
       labels: readLabels(args.list('label')),
       env: await readVariables(args, context),
       offline: args.flag('offline'),
+      ...readNetwork(args),
       ...given({
         diskBytes,
         name: args.text('name'),

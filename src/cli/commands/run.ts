@@ -7,6 +7,7 @@ import { fileError, HearthError } from '../../errors/index.js';
 import type { EgressEvent, EgressPolicy } from '../../network/index.js';
 import {
   chooseAccelerator,
+  egressPolicyFor,
   parseEnvFile,
   parseEnvWords,
   type RunOptions,
@@ -23,6 +24,7 @@ import { environmentPhase } from '../environment-phase.js';
 import { environments } from '../environments.js';
 import { Interrupted, withInterrupt } from '../interrupt.js';
 import { MACHINE_OPTIONS, type MachineWishes, machineWishes } from '../machine-options.js';
+import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import { EXIT_INTERRUPTED, formatError } from '../print-error.js';
 import type { Progress } from '../progress.js';
 import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
@@ -47,13 +49,7 @@ export const run: Command = {
     timeout: { type: 'string', value: 'DURATION', help: 'End the command after this long, exit 124' },
     ...MACHINE_OPTIONS,
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
-    'allow-host': {
-      type: 'string',
-      multiple: true,
-      value: 'HOST',
-      help: 'Let the command reach this host by HTTP(S); *.example.org works',
-    },
-    net: { type: 'string', value: 'MODE', help: 'none (default), or public: any public host by HTTP(S)' },
+    ...NETWORK_OPTIONS,
     ...COLD_OPTION,
     offline: { type: 'boolean', help: 'Never touch the network' },
     rm: { type: 'boolean', help: 'Accepted for the habit: the VM is always removed' },
@@ -107,23 +103,8 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     env,
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
-    egress: await egressPolicy(args),
+    egress: await egressPolicyFor(readNetwork(args)),
   };
-}
-
-async function egressPolicy(args: ParsedArguments): Promise<EgressPolicy | undefined> {
-  const hosts = args.list('allow-host');
-  const net = args.text('net') ?? 'none';
-  if (net !== 'none' && net !== 'public') {
-    throw new HearthError('USAGE_INVALID', `no network mode ${JSON.stringify(net.slice(0, 64))}`, {
-      hint: 'Use --net none or --net public, or name hosts with --allow-host HOST.',
-      details: { net: net.slice(0, 64) },
-    });
-  }
-  if (net === 'none' && hosts.length === 0) return undefined;
-  const { parseHostPattern } = await import('../../network/index.js');
-  for (const host of hosts) parseHostPattern(host);
-  return { mode: net === 'public' ? 'public' : 'allow-list', hosts };
 }
 
 function terminalSize({ stdin, stdout }: CommandContext): TerminalSize {

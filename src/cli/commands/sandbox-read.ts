@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationOutput, Service } from '../../contract/index.js';
 import { HearthError } from '../../errors/index.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
+import { showEgress } from '../egress-log.js';
 import { Interrupted, withInterrupt } from '../interrupt.js';
 import { readLabels } from '../sandbox-options.js';
 import { cpuPercent, sandboxTable, statsTable } from '../sandbox-table.js';
@@ -149,21 +150,27 @@ async function sample(service: Service, names: readonly string[]): Promise<Map<s
 
 export const logs: Command = {
   name: 'logs',
-  summary: "Show a sandbox's console, or the output of a detached command",
+  summary: "Show a sandbox's console, its connections, or the output of a detached command",
   usage: '[OPTIONS] SANDBOX',
   options: {
     follow: { type: 'boolean', short: 'f', help: 'Go on with what comes, until Ctrl-C' },
     exec: { type: 'string', value: 'ID', help: 'What is kept of the output of this detached command' },
+    egress: { type: 'boolean', help: 'What it has connected to, or was refused' },
+    json: { type: 'boolean', help: 'With --egress: one JSON document a line' },
   },
   positionals: { least: 1, most: 1 },
+  examples: ['hearth logs -f dev', 'hearth logs --egress dev'],
   async run(args, context) {
     const [sandbox = ''] = args.positionals;
     const exec = args.text('exec');
+    const [follow, egress, json] = [args.flag('follow'), args.flag('egress'), args.flag('json')];
+    if ((egress && exec !== undefined) || (json && !egress)) throw oneLogOnly();
     try {
       await withInterrupt(async (signal) => {
         const service = await openService(context, { signal });
-        if (exec === undefined) await showConsole(service, sandbox, args.flag('follow'), context, signal);
-        else await showExec(service, sandbox, execNumber(exec), args.flag('follow'), context, signal);
+        if (egress) await showEgress(service, sandbox, context, { follow, json, signal });
+        else if (exec === undefined) await showConsole(service, sandbox, follow, context, signal);
+        else await showExec(service, sandbox, execNumber(exec), follow, context, signal);
       });
     } catch (error) {
       if (!(error instanceof Interrupted)) throw error;
@@ -229,6 +236,12 @@ async function showExec(
       if (follow) throw error;
     }),
   ]);
+}
+
+function oneLogOnly(): HearthError {
+  return new HearthError('USAGE_INVALID', '--exec, --egress and --json do not go together like this', {
+    hint: 'Type `hearth logs --egress [--json] SANDBOX`, or `hearth logs --exec ID SANDBOX`.',
+  });
 }
 
 function execNumber(text: string): number {

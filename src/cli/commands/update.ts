@@ -1,12 +1,13 @@
 /** `hearth update`: what can be changed of a sandbox that there is. */
 import type { Command } from '../command.js';
+import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import { given, LIFETIME_OPTIONS, readLabels, readLimit } from '../sandbox-options.js';
 import { openService } from '../service.js';
 import { JSON_OPTION, printJson } from '../shared-options.js';
 
 export const update: Command = {
   name: 'update',
-  summary: "Change a sandbox's name, labels and limits",
+  summary: "Change a sandbox's name, labels, limits and network",
   usage: '[OPTIONS] SANDBOX',
   options: {
     name: { type: 'string', value: 'NAME', help: 'Its new name' },
@@ -17,10 +18,15 @@ export const update: Command = {
       ...LIFETIME_OPTIONS['idle-timeout'],
       help: 'Stop it after this long without a command; or none',
     },
+    ...NETWORK_OPTIONS,
+    'remove-host': { type: 'string', multiple: true, value: 'HOST', help: 'Take back an --allow-host' },
     ...JSON_OPTION,
   },
   positionals: { least: 1, most: 1 },
-  examples: ['hearth update --idle-timeout none --label keep=yes dev'],
+  examples: [
+    'hearth update --idle-timeout none --label keep=yes dev',
+    'hearth update --allow-host pypi.org --remove-host github.com dev',
+  ],
   async run(args, context) {
     const [reference = ''] = args.positionals;
     const removed = args.list('remove-label').map((key) => [key, null] as const);
@@ -29,7 +35,9 @@ export const update: Command = {
     const { sandbox } = await service.call('sandbox.update', {
       sandbox: reference,
       labels,
+      ...readNetwork(args),
       ...given({
+        removeHosts: args.list('remove-host').length === 0 ? undefined : [...args.list('remove-host')],
         name: args.text('name'),
         ttlMs: readLimit(args, 'ttl'),
         idleTimeoutMs: readLimit(args, 'idle-timeout'),

@@ -1,11 +1,11 @@
 /** What a guest may reach: an egress proxy on the host behind a port on the guest's own loopback. */
-import type { AgentClient } from '../agent/index.js';
+import type { AgentClient } from '../../agent/index.js';
 import {
   createEgressProxy,
   type EgressEvent,
   type EgressPolicy,
   proxyEnvironment,
-} from '../network/index.js';
+} from '../../network/index.js';
 
 export interface Egress {
   /** Variables that make the guest's programs use the proxy. */
