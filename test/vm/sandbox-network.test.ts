@@ -93,12 +93,12 @@ describe('the filtered network of a sandbox', () => {
     const script = `${ASK} while :; do ask repo.test:${port} > /tmp/answer.new; mv /tmp/answer.new /tmp/answer; sleep 0.2; done`;
     await hearth(['exec', '-d', NAME, '--', 'bash', '-c', script]);
     const answer = async (): Promise<string> => (await sh('cat /tmp/answer')).stdout.toString();
-    await expect.poll(answer, { timeout: 20_000 }).toContain('200');
+    await expect.poll(answer, { timeout: 60_000 }).toContain('200');
     daemon.child.kill('SIGKILL');
     await daemon.ended;
     daemon = await serve(SHARED_HOME);
     await sh('rm -f /tmp/answer');
-    await expect.poll(answer, { timeout: 20_000 }).toContain('200');
+    await expect.poll(answer, { timeout: 60_000 }).toContain('200');
     const { ports } = jsonOf(await hearth(['port', '--json', NAME])) as { ports: unknown[] };
     expect(ports).toHaveLength(1);
   });
