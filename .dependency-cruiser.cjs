@@ -7,7 +7,7 @@ const ROWS = [
   ['errors'],
   ['bytes', 'shape'],
   ['subprocess'],
-  ['fsx', 'oci', 'tar', 'zstd', 'ext4', 'protocol'],
+  ['fsx', 'oci', 'tar', 'zstd', 'ext4', 'protocol', 'patch'],
   ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network', 'config'],
   ['rootfs', 'kernels', 'disks'],
   ['environments'],
@@ -43,7 +43,7 @@ module.exports = {
     {
       name: 'pure-formats-touch-no-host',
       severity: 'error',
-      from: { path: '^src/(bytes|shape|oci|tar|zstd|protocol)/', ...source },
+      from: { path: '^src/(bytes|shape|oci|tar|zstd|protocol|patch)/', ...source },
       to: { path: '^(node:)?(fs|fs/promises|net|http|https|child_process|process|os)$' },
     },
     {

@@ -153,6 +153,31 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     ],
   },
   {
+    title: 'Workspaces',
+    commands: [
+      {
+        name: 'workspace diff',
+        summary: 'Show what changed since the seed, as a patch',
+        load: async () => (await import('./commands/workspace.js')).workspaceDiff,
+      },
+      {
+        name: 'workspace push',
+        summary: 'Put a directory or archive into a workspace',
+        load: async () => (await import('./commands/workspace.js')).workspacePush,
+      },
+      {
+        name: 'workspace reset',
+        summary: 'Make a workspace what it was when it was seeded',
+        load: async () => (await import('./commands/workspace.js')).workspaceReset,
+      },
+      {
+        name: 'patch apply',
+        summary: 'Apply a patch to a workspace, all of it or nothing',
+        load: async () => (await import('./commands/workspace.js')).patchApply,
+      },
+    ],
+  },
+  {
     title: 'Environments',
     commands: [
       {

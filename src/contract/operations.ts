@@ -11,6 +11,7 @@ import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
 import { SNAPSHOT_OPERATIONS } from './snapshot-operations.js';
 import { startInput } from './snapshot-schemas.js';
+import { WORKSPACE_OPERATIONS } from './workspace-operations.js';
 
 export const OPERATIONS = {
   'sandbox.create': operation({
@@ -85,6 +86,7 @@ export const OPERATIONS = {
   ...SNAPSHOT_OPERATIONS,
   ...FILE_OPERATIONS,
   ...NETWORK_OPERATIONS,
+  ...WORKSPACE_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { SandboxInfo, SandboxState } from '../sandboxes/index.js';
 import { networkChanges, networkOutput, networkWishes } from './network-schemas.js';
+import { workspaceInput, workspaceOutput } from './workspace-schemas.js';
 
 const MAX_NAME_CHARS = 128;
 const MAX_PATH_CHARS = 4096;
@@ -66,6 +67,7 @@ export const createInput = z.strictObject({
   idleTimeoutMs: limitMs.optional(),
   /** `[ADDRESS:][HOST_PORT:]GUEST_PORT` */
   ports: z.array(z.string().max(MAX_NAME_CHARS)).max(64).optional(),
+  workspace: workspaceInput.optional(),
   platform: z.string().max(MAX_NAME_CHARS).optional(),
   offline: z.boolean().optional(),
   ...networkWishes,
@@ -170,6 +172,7 @@ export const sandboxOutput = z.object({
     }),
   ),
   network: networkOutput,
+  workspace: workspaceOutput.nullable(),
   pid: count.nullable(),
   /** Whether its agent answers; null: it does not run, or has not been asked yet. */
   health: z.enum(['responsive', 'unresponsive']).nullable(),

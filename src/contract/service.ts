@@ -19,6 +19,7 @@ import { parseInput } from './parse-input.js';
 import { runHandlers } from './run-handlers.js';
 import { snapshotHandlers } from './snapshot-handlers.js';
 import type { StreamService } from './stream-operations.js';
+import { workspaceHandlers } from './workspace-handlers.js';
 
 export interface Service extends StreamService {
   /** @throws {HearthError} `REQUEST_INVALID` and what the operation throws. */
@@ -110,6 +111,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...snapshotHandlers(runtime.snapshots),
     ...fileHandlers(runtime.files),
     ...networkHandlers(runtime),
+    ...workspaceHandlers(runtime),
   };
 }
 

@@ -30,6 +30,7 @@ export type {
 export type { PullEnvironmentOptions } from './pull-options.js';
 export type { RegisterOptions } from './register.js';
 export { installedRootfsPaths } from './rootfs-paths.js';
+export { decompressSniffed } from './sources/decompress.js';
 export {
   type EnvironmentStore,
   type EnvironmentStoreOptions,

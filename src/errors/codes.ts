@@ -171,6 +171,17 @@ export const ERROR_CODES = {
   EXEC_OUT_OF_MEMORY: 'limit',
   SANDBOXES_TOO_MANY: 'limit',
 
+  // Workspaces: seeds, patches, services
+  WORKSPACE_MISSING: 'conflict',
+  SEED_INVALID: 'usage',
+  PATCH_INVALID: 'usage',
+  PATCH_CONFLICT: 'conflict',
+  PATCH_TOO_LARGE: 'limit',
+  SERVICE_NOT_FOUND: 'notFound',
+  SERVICE_EXISTS: 'conflict',
+  SERVICE_FAILED: 'unavailable',
+  SERVICE_NOT_READY: 'timeout',
+
   // The daemon and its contract
   OPERATION_UNKNOWN: 'notFound',
   REQUEST_INVALID: 'usage',

@@ -7,6 +7,7 @@ import { LEAST_MEMORY_MIB } from './machine.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import { type OnAgent, SandboxVm } from './sandbox-vm.js';
 import type { StartSource } from './start-source.js';
+import { seedWorkspace } from './workspace/seed-workspace.js';
 
 export interface BootSandboxOptions {
   readonly directory: string;
@@ -49,7 +50,7 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
   const sandboxVm = new SandboxVm(vm, options.onAgent);
   try {
     await options.onVmm(sandboxVm);
-    await finishStart(sandboxVm, record, source, passed);
+    await finishStart(sandboxVm, record, source, { directory, ...passed });
     onPhase?.('ready');
     return sandboxVm;
   } catch (error) {
@@ -82,7 +83,7 @@ export async function finishStart(
   vm: SandboxVm,
   record: SandboxRecord,
   source: StartSource | undefined,
-  options: { readonly signal?: AbortSignal } = {},
+  { directory, ...options }: { readonly directory: string; readonly signal?: AbortSignal },
 ): Promise<void> {
   const timeoutMs = source === undefined ? BOOT_TIMEOUT_MS : RESUME_TIMEOUT_MS;
   const agent = await vm.agent({ timeoutMs, ...options });
@@ -91,6 +92,9 @@ export async function finishStart(
   else await giveIdentity(agent, hostname, { keepMachineId: source.isOwn, ...options });
   if (record.disk.growPending) await agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...options });
   if (source?.commands === 'end') await endCommands(agent, options);
+  if (record.workspace?.seedPending === true) {
+    await seedWorkspace(agent, directory, record.defaults.user, options);
+  }
   if (source?.commands === 'go on') await agent.allProcesses('go on', options);
 }
 

@@ -12,6 +12,8 @@ import { assertLabels, assertSandboxName, freeName } from './sandbox-name.js';
 import { portRecords } from './sandbox-ports.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
+import { createBaseline, seedOrigin, type WorkspaceSpec } from './workspace/create-baseline.js';
+import { WORKSPACE_PATH } from './workspace/workspace-record.js';
 
 export interface CreateSandboxSpec extends NetworkWishes {
   /** Name of an environment, or a reference to an image. */
@@ -34,6 +36,8 @@ export interface CreateSandboxSpec extends NetworkWishes {
   readonly idleTimeoutMs?: number | undefined;
   /** `[ADDRESS:][HOST_PORT:]GUEST_PORT`. */
   readonly ports?: readonly string[] | undefined;
+  /** Fill `/workspace`, which commands then start in, and remember how it began. */
+  readonly workspace?: WorkspaceSpec | undefined;
   readonly platform?: string | undefined;
   /** Never touch the network. */
   readonly offline?: boolean | undefined;
@@ -70,7 +74,8 @@ const DISK_FILE = 'disk';
 
 /**
  * @throws {HearthError} `NAME_INVALID`, `SANDBOX_EXISTS`, `USAGE_INVALID`, `HOST_PATTERN_INVALID`,
- *   `MEMORY_TOO_SMALL`, `ENVIRONMENT_BROKEN`, what pulling, cloning and the choice of the accelerator throw. Nothing is left then.
+ *   `MEMORY_TOO_SMALL`, `ENVIRONMENT_BROKEN`, what pulling, cloning, the choice of the accelerator and
+ *   `createBaseline` throw. Nothing is left then.
  */
 export async function createSandbox(
   spec: CreateSandboxSpec,
@@ -88,6 +93,7 @@ export async function createSandbox(
   const network = networkRecord(spec);
   assertMemory(memoryMib);
   assertWorkdir(spec.workdir);
+  if (spec.workspace !== undefined) await seedOrigin(spec.workspace, signal);
   const passed = signal === undefined ? {} : { signal };
   const environment = await context.environments.ensureInstalled(spec.image, {
     ...passed,
@@ -108,6 +114,8 @@ export async function createSandbox(
       ...passed,
       ...(spec.diskBytes === undefined ? {} : { sizeBytes: spec.diskBytes }),
     });
+    const workspace =
+      spec.workspace === undefined ? null : await createBaseline(directory, spec.workspace, { signal });
     // Two creations of one name may both have got here; the second finds the first one's record.
     if (spec.name !== undefined) assertFree(spec.name, context);
     return {
@@ -145,13 +153,14 @@ export async function createSandbox(
           ...imageConfig.env,
           ...Object.entries(spec.env ?? {}).map(([name, value]) => `${name}=${value}`),
         ],
-        workdir: spec.workdir ?? imageConfig.workingDir,
+        workdir: spec.workdir ?? (workspace === null ? imageConfig.workingDir : WORKSPACE_PATH),
         user: spec.user ?? imageConfig.user,
       },
       ttlMs: spec.ttlMs ?? null,
       idleTimeoutMs: spec.idleTimeoutMs ?? null,
       ports,
       network,
+      workspace,
       vmm: null,
     };
   });

@@ -27,6 +27,7 @@ import { type SandboxStats, sandboxStats } from './sandbox-stats.js';
 import { SandboxStore, sandboxesDirectory, sandboxesUsing } from './sandbox-store.js';
 import { Snapshots } from './snapshots/snapshots.js';
 import { warmStartFrom } from './snapshots/warm-start.js';
+import { Workspaces } from './workspace/workspaces.js';
 
 export interface RuntimeOptions {
   readonly paths: HearthPaths;
@@ -102,6 +103,7 @@ export interface Runtime {
   readonly snapshots: Snapshots;
   /** Of running sandboxes. */
   readonly files: SandboxFiles;
+  readonly workspaces: Workspaces;
   /** How many have a VM, or are about to. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
@@ -162,6 +164,7 @@ class LocalRuntime implements Runtime {
   readonly #health = new HealthWatch(() => this.#sandboxes.values());
   readonly snapshots: Snapshots;
   readonly files = new SandboxFiles((reference) => this.#find(reference));
+  readonly workspaces = new Workspaces((reference) => this.#find(reference));
 
   constructor(parts: Parts, sandboxes: readonly Sandbox[], damaged: readonly DamagedSandbox[]) {
     this.#parts = parts;

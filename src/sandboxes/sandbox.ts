@@ -18,6 +18,7 @@ import { SandboxVm, type SandboxVmExit } from './sandbox-vm.js';
 import { removeOtherDisks } from './snapshots/own-disk.js';
 import type { FindStartSource } from './start-source.js';
 import { type Startable, startVm } from './start-vm.js';
+import { seedAgain } from './workspace/workspace-record.js';
 
 export interface StopOptions {
   /** How long the guest's processes have to end after SIGTERM; default 10 s. */
@@ -114,7 +115,9 @@ export class Sandbox {
         await this.#settled;
       }
       const state = pristine ? 'created' : 'stopped';
-      await this.#update({ disk, pristine, state, failure: null, stopReason: pristine ? null : 'stop' });
+      const workspace = pristine ? seedAgain(this.#record.workspace) : this.#record.workspace;
+      const stopReason = pristine ? null : 'stop';
+      await this.#update({ disk, pristine, state, workspace, failure: null, stopReason });
       await removeOtherDisks(this.#record, this.directory);
       if (start !== undefined) await this.#start(start);
     });
@@ -204,7 +207,9 @@ export class Sandbox {
 
   /** Changes what is given of these fields; what it may reach also while it runs. */
   change(
-    fields: Partial<Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs' | 'network'>>,
+    fields: Partial<
+      Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs' | 'network' | 'workspace'>
+    >,
   ): Promise<void> {
     return this.#serial(async () => {
       await this.#update(fields);
@@ -308,7 +313,7 @@ export class Sandbox {
     try {
       // A resumed VM that nobody made one of its own, or that still waits for its state, is of no use.
       if (this.#record.startKind === 'warm') throw vmLostError(this.#record);
-      await finishStart(vm, this.#record, undefined);
+      await finishStart(vm, this.#record, undefined, { directory: this.directory });
       await this.#running();
     } catch (error) {
       await vm.vm.kill();
@@ -318,9 +323,14 @@ export class Sandbox {
   }
 
   async #running(): Promise<void> {
-    const disk = { ...this.#record.disk, growPending: false };
+    const { workspace, disk } = this.#record;
     this.#activity.touch();
-    await this.#update({ state: 'running', startedAt: new Date().toISOString(), disk });
+    await this.#update({
+      state: 'running',
+      startedAt: new Date().toISOString(),
+      disk: { ...disk, growPending: false },
+      workspace: workspace === null ? null : { ...workspace, seedPending: false },
+    });
   }
 
   async #startFailed(error: unknown): Promise<void> {

@@ -11,6 +11,7 @@ import {
   readLimit,
   readVariables,
 } from '../sandbox-options.js';
+import { readSeed, SEED_OPTIONS, tellLeftOut } from '../seed-options.js';
 import { openService, sandboxPhase } from '../service.js';
 import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 
@@ -34,6 +35,7 @@ export const create: Command = {
       value: '[[ADDR:]PORT:]PORT',
       help: 'Carry connections to a port of 127.0.0.1 here into the guest',
     },
+    ...SEED_OPTIONS,
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     ...JSON_OPTION,
@@ -42,6 +44,7 @@ export const create: Command = {
   positionals: { least: 1, most: 1 },
   examples: [
     'hearth create --start --name dev debian:12',
+    'hearth create --start --name fix --seed-path . debian:12',
     'hearth create --memory 1G --disk 8G --idle-timeout 30m --label team=web debian:12',
   ],
   async run(args, context) {
@@ -60,6 +63,7 @@ export const create: Command = {
       ...readNetwork(args),
       ...given({
         diskBytes,
+        workspace: readSeed(args),
         name: args.text('name'),
         workdir: args.text('workdir'),
         user: args.text('user'),
@@ -77,7 +81,10 @@ export const create: Command = {
       return await service.call('sandbox.start', start, options);
     }).finally(() => progress.finish());
     if (args.flag('json')) printJson(context, { sandbox });
-    else context.stdout.write(`${sandbox.name}\n`);
+    else {
+      context.stdout.write(`${sandbox.name}\n`);
+      if (sandbox.workspace !== null) tellLeftOut(sandbox.workspace.leftOut, '--seed-all', context);
+    }
     return 0;
   },
 };

@@ -6,6 +6,8 @@ import { assertSandboxName } from '../sandbox-name.js';
 import { type SandboxInfo, type SandboxRecord, sandboxInfo } from '../sandbox-record.js';
 import type { SandboxStore } from '../sandbox-store.js';
 import type { FindStartSource } from '../start-source.js';
+import { copyBaseline } from '../workspace/copy-baseline.js';
+import { seedAgain } from '../workspace/workspace-record.js';
 import { DISK_FILE, MEMORY_FILE, STATE_FILE } from './capture.js';
 import { copyDisk } from './own-disk.js';
 
@@ -65,6 +67,7 @@ export async function forkSandbox(
     for (const childName of namesOf(record.name, name, count, context.takenNames())) {
       const child = await context.sandboxes.create(async (into, id) => {
         const disk = await copyDisk(template, into, given);
+        if (record.workspace !== null) await copyBaseline(context.sandboxes.directory(record.id), into);
         assertFree(childName, context);
         return childOf(record, { id, name: childName, disk });
       });
@@ -98,6 +101,8 @@ function childOf(source: SandboxRecord, own: Pick<SandboxRecord, 'id' | 'name' |
     startKind: null,
     // A port of the host has one holder.
     ports: source.ports.map((port) => ({ ...port, hostPort: 0, published: null })),
+    // Nothing has run on the disk, whatever the source has done since.
+    workspace: source.pristine ? seedAgain(source.workspace) : source.workspace,
     vmm: null,
   };
 }
