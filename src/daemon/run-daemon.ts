@@ -1,17 +1,15 @@
 /** The life of the daemon: one per user, from its lock to the removal of its socket. */
 import { chmod, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalService } from '../contract/index.js';
-import { errnoOf, HearthError } from '../errors/index.js';
+import { HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
+import { type ListenAddress, openListener, tokenGuard } from '../listen/index.js';
 import { openRuntime, type Runtime } from '../sandboxes/index.js';
 import { daemonLocation, ensureSecureDirectory } from '../sdk/index.js';
-import { tokenGuard } from './access.js';
-import { type ListenAddress, listenUrl } from './listen-address.js';
 import { createDaemonServer, type DaemonServer } from './server.js';
 
 export interface RunDaemonOptions {
@@ -134,27 +132,7 @@ async function listenTcp(
   { address, token }: NonNullable<RunDaemonOptions['tcp']>,
 ): Promise<{ readonly http: Server; readonly url: string }> {
   const http = server.guardedHttp(tokenGuard(token));
-  await new Promise<void>((resolve, reject) => {
-    http.once('error', (error) => reject(cannotListen(error, address)));
-    http.listen(address.port, address.host, resolve);
-  });
-  const bound = http.address() as AddressInfo;
-  return { http, url: listenUrl({ host: address.host, port: bound.port }) };
-}
-
-function cannotListen(error: unknown, { host, port }: ListenAddress): HearthError {
-  const isTaken = errnoOf(error) === 'EADDRINUSE';
-  return new HearthError(
-    isTaken ? 'PORT_IN_USE' : 'PORT_ADDRESS_UNAVAILABLE',
-    `cannot listen on ${listenUrl({ host, port })} (${errnoOf(error) ?? 'error'})`,
-    {
-      hint: isTaken
-        ? 'Choose another port for --listen; 0 is any free one.'
-        : 'Choose another address for --listen.',
-      details: { host, port },
-      cause: error,
-    },
-  );
+  return { http, url: await openListener(http, address) };
 }
 
 /** Lets what has been taken come to its end, within a limit. */

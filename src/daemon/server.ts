@@ -23,9 +23,9 @@ import {
   type UploadName,
 } from '../contract/index.js';
 import { HearthError, type HearthErrorJson } from '../errors/index.js';
+import type { Guard } from '../listen/index.js';
 import type { Runtime } from '../sandboxes/index.js';
 import { PROCESS_PROTOCOL, VERSION_HEADER } from '../sdk/index.js';
-import type { Guard } from './access.js';
 import { Answer, finishJson, statusOf } from './answer.js';
 import { Metrics } from './metrics.js';
 import { serveProcess } from './process-session.js';

@@ -1,4 +1,5 @@
 export { type Backend, type BackendOptions, createBackend } from './backend.js';
+export { type ServeHttpOptions, serveOverHttp } from './http/serve-http.js';
 export { type ServeStdioOptions, serveOverStdio } from './serve-stdio.js';
 export { toolNamesOf } from './tool-names.js';
 export { DEFAULT_PINS, MODES, type Mode, type Pins, PROFILES, type Profile, type View } from './view.js';

@@ -44,12 +44,15 @@ export function createMcpServer(parts: McpServerParts): McpServer {
 async function callTool(
   tool: Tool,
   args: unknown,
-  { mcpReq }: ServerContext,
+  { mcpReq, http }: ServerContext,
   { view, backend, calls }: McpServerParts,
 ): Promise<CallToolResult> {
   const progress = new ProgressReporter(mcpReq._meta?.progressToken, mcpReq.notify);
   try {
-    const { structured, text } = await calls.run(mcpReq.signal, async (signal) => {
+    // Over HTTP, a client that hangs up could not be given the result: its call ends as one that is cancelled.
+    const gone = http?.req?.signal;
+    const caller = gone === undefined ? mcpReq.signal : AbortSignal.any([mcpReq.signal, gone]);
+    const { structured, text } = await calls.run(caller, async (signal) => {
       return await tool.execute(args, {
         view,
         backend,

@@ -1,5 +1,10 @@
 /** A real client of the Model Context Protocol, on a `hearth mcp` that it starts. */
-import { Client } from '@modelcontextprotocol/client';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { CLI, cliEnvironment } from './cli.js';
 
@@ -30,6 +35,52 @@ export async function openMcp(
     env: cliEnvironment(),
   });
   return await session(transport, () => transport.pid, negotiation);
+}
+
+/** The same over HTTP, on a port of its own choice. */
+export async function openMcpOverHttp(
+  args: readonly string[] = [],
+  negotiation: 'legacy' | 'auto' = 'legacy',
+): Promise<McpSession> {
+  const directory = await mkdtemp(join(tmpdir(), 'hearth-mcp-'));
+  const tokenFile = join(directory, 'token');
+  const listen = ['--listen', '127.0.0.1:0', '--token-file', tokenFile];
+  const server = spawn(process.execPath, [CLI, 'mcp', ...listen, ...args], {
+    env: cliEnvironment(),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = once(server, 'close');
+  const stop = async (): Promise<void> => {
+    server.kill('SIGTERM');
+    await ended;
+    await rm(directory, { recursive: true });
+  };
+  try {
+    const url = await readUrl(server.stderr);
+    const authorization = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
+    const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers: { authorization } } });
+    const opened = await session(transport, () => server.pid ?? null, negotiation);
+    return {
+      ...opened,
+      async [Symbol.asyncDispose]() {
+        await opened[Symbol.asyncDispose]();
+        await stop();
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function readUrl(stderr: AsyncIterable<Buffer>): Promise<URL> {
+  let text = '';
+  for await (const chunk of stderr) {
+    text += chunk.toString();
+    const [url] = /http:\S+/.exec(text) ?? [];
+    if (url !== undefined && text.endsWith('\n')) return new URL(url);
+  }
+  throw new Error(`no URL: ${text}`);
 }
 
 async function session(

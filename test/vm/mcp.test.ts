@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CLI, cliEnvironment, hearth, jsonOf } from '../support/cli.js';
-import { type McpSession, openMcp } from '../support/mcp.js';
+import { type McpSession, openMcp, openMcpOverHttp } from '../support/mcp.js';
 
 afterAll(async () => {
   await hearth(['serve', '--stop']);
@@ -82,6 +82,15 @@ describe('over stdin and stdout', () => {
     await expect(running).rejects.toThrow();
     await expect.poll(count, { timeout: 60_000 }).toBe('0\n');
     await session.call('sandbox_remove', { sandbox: 'mcp-cancel' });
+  });
+});
+
+describe('over HTTP', () => {
+  it.each(['legacy', 'auto'] as const)('a model repairs a bug in a sandbox (%s)', async (negotiation) => {
+    await using session = await openMcpOverHttp([], negotiation);
+    await repairABug(session, 'mcp-http');
+    await session.call('sandbox_remove', { sandbox: 'mcp-http' });
+    expect(await names()).not.toContain('mcp-http');
   });
 });
 

@@ -1,4 +1,4 @@
-/** `hearth mcp`: hearth's tools for coding agents, on standard input and output. */
+/** `hearth mcp`: hearth's tools for coding agents, on standard input and output or over HTTP. */
 import { MIB, parseDuration, parseSize } from '../../bytes/index.js';
 import { HearthError } from '../../errors/index.js';
 import { packageVersion } from '../../fsx/index.js';
@@ -10,12 +10,14 @@ import {
   type Pins,
   PROFILES,
   type Profile,
+  serveOverHttp,
   serveOverStdio,
   toolNamesOf,
   type View,
 } from '../../mcp/index.js';
 import type { Command, ParsedArguments } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
+import { listenOptions, readListenOptions } from '../listen-options.js';
 import { escapeControls } from '../terminal.js';
 
 const MAX_CPUS = 64;
@@ -54,23 +56,29 @@ export const mcp: Command = {
       help: 'Of each of stdout and stderr in one result (default 24K)',
     },
     'all-sandboxes': { type: 'boolean', help: 'Show sandboxes that others made, too' },
+    ...listenOptions('Serve over HTTP on TCP instead'),
   },
   positionals: { least: 0, most: 0 },
-  examples: ['hearth mcp', 'hearth mcp --profile full --image debian:12 --memory 1G'],
+  examples: [
+    'hearth mcp',
+    'hearth mcp --profile full --image debian:12 --memory 1G',
+    'hearth mcp --listen 127.0.0.1:7421 --token-file ~/.hearth-token',
+  ],
   async run(args, { paths, env, stdin, stdout, stderr }) {
     const view = readView(args);
     const version = packageVersion();
     const backend = createBackend({ paths, version, env });
+    const onError = ({ message }: Error): void => {
+      stderr.write(`hearth mcp: ${escapeControls(message)}\n`);
+    };
+    const tcp = await readListenOptions(args, 'hearth mcp');
+    const onReady = (url: string): void => {
+      stderr.write(`hearth ${version} serves its tools at ${url}\n`);
+    };
     await withInterrupt((signal) =>
-      serveOverStdio({
-        view,
-        backend,
-        version,
-        stdin,
-        stdout,
-        signal,
-        onError: ({ message }) => stderr.write(`hearth mcp: ${escapeControls(message)}\n`),
-      }),
+      tcp === undefined
+        ? serveOverStdio({ view, backend, version, stdin, stdout, signal, onError })
+        : serveOverHttp({ view, backend, version, ...tcp, signal, onReady, onError }),
     );
     return 0;
   },

@@ -1,13 +1,12 @@
 /** `hearth serve`: the daemon in the foreground, and its end. */
-import { resolve } from 'node:path';
 import { parseDuration } from '../../bytes/index.js';
-import { parseListenAddress, type RunDaemonOptions, readTokenFile, runDaemon } from '../../daemon/index.js';
-import { HearthError } from '../../errors/index.js';
+import { runDaemon } from '../../daemon/index.js';
 import { packageVersion } from '../../fsx/index.js';
 import { guestAgentPath } from '../../sandboxes/index.js';
 import { stopDaemon } from '../../sdk/index.js';
-import type { Command, ParsedArguments } from '../command.js';
+import type { Command } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
+import { listenOptions, readListenOptions } from '../listen-options.js';
 
 export const serve: Command = {
   name: 'serve',
@@ -19,20 +18,7 @@ export const serve: Command = {
       value: 'DURATION',
       help: 'End after this long without a running sandbox and without a request',
     },
-    listen: {
-      type: 'string',
-      value: '[ADDRESS:]PORT',
-      help: 'Serve the HTTP API on TCP too, to whoever has the token',
-    },
-    'token-file': {
-      type: 'string',
-      value: 'FILE',
-      help: 'With --listen: holds the token, mode 0600; made when it is missing',
-    },
-    'allow-remote': {
-      type: 'boolean',
-      help: 'With --listen: also an address that other machines reach; there is no TLS',
-    },
+    ...listenOptions('Serve the HTTP API on TCP too'),
     stop: { type: 'boolean', help: 'Shut down the running daemon and its sandboxes' },
     keep: { type: 'boolean', help: 'With --stop: let the sandboxes run on' },
   },
@@ -50,7 +36,7 @@ export const serve: Command = {
       return 0;
     }
     const idleExit = args.text('idle-exit');
-    const tcp = await tcpOptions(args);
+    const tcp = await readListenOptions(args, 'hearth serve');
     await withInterrupt((signal) =>
       runDaemon({
         paths,
@@ -69,18 +55,3 @@ export const serve: Command = {
     return 0;
   },
 };
-
-async function tcpOptions(args: ParsedArguments): Promise<RunDaemonOptions['tcp']> {
-  const [listen, tokenFile] = [args.text('listen'), args.text('token-file')];
-  const allowRemote = args.flag('allow-remote');
-  if (listen === undefined && tokenFile === undefined && !allowRemote) return undefined;
-  if (listen === undefined || tokenFile === undefined) {
-    throw new HearthError('USAGE_INVALID', 'TCP needs an address and a token', {
-      hint: 'Give both: hearth serve --listen 127.0.0.1:7420 --token-file FILE',
-    });
-  }
-  return {
-    address: parseListenAddress(listen, { allowRemote }),
-    token: await readTokenFile(resolve(tokenFile)),
-  };
-}

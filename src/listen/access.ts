@@ -25,20 +25,24 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** A name other than `localhost` is nothing that this daemon has. */
+/** A name other than `localhost` is nothing that a server here has. */
 function assertHost(host: string): void {
   const [, bracketed, plain] = /^(?:\[([^\]]+)\]|([^:]+))(?::\d{1,5})?$/.exec(host) ?? [];
   const name = bracketed ?? plain ?? '';
   if (bracketed === undefined ? name.toLowerCase() === 'localhost' || isIP(name) === 4 : isIP(name) === 6)
     return;
-  throw new HearthError('DAEMON_HOST_REFUSED', `no daemon is called ${JSON.stringify(host.slice(0, 64))}`, {
-    hint: 'Ask by its IP address, or as localhost.',
-    details: { host: host.slice(0, 64) },
-  });
+  throw new HearthError(
+    'DAEMON_HOST_REFUSED',
+    `no server here is called ${JSON.stringify(host.slice(0, 64))}`,
+    {
+      hint: 'Ask by its IP address, or as localhost.',
+      details: { host: host.slice(0, 64) },
+    },
+  );
 }
 
 function fromWebPage(): HearthError {
-  return new HearthError('DAEMON_HOST_REFUSED', 'web pages may not use the daemon', {
+  return new HearthError('DAEMON_HOST_REFUSED', 'web pages may not ask here', {
     hint: 'Ask from a program; there is no CORS.',
   });
 }
