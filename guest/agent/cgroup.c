@@ -142,7 +142,7 @@ static int tell_all(int fd, const char *name, const char *text, const char *key,
 	return put(fd, name, text) ? await_event(fd, key, value) : -EIO;
 }
 
-int cgroup_all(enum cgroup_all what)
+int cgroup_all(enum processes_how how)
 {
 	if (parent_path[0] == 0)
 		return -ENOTSUP;
@@ -150,9 +150,9 @@ int cgroup_all(enum cgroup_all what)
 	int fd = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	int error = what == CGROUP_END ? tell_all(fd, "cgroup.kill", "1", "populated", 0) : 0;
+	int error = how == PROCESSES_END ? tell_all(fd, "cgroup.kill", "1", "populated", 0) : 0;
 	if (error == 0) {
-		bool still = what == CGROUP_STAND_STILL;
+		bool still = how == PROCESSES_STAND_STILL;
 		error = tell_all(fd, "cgroup.freeze", still ? "1" : "0", "frozen", still);
 	}
 	close(fd);

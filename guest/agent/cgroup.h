@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "message.h"
+
 struct cgroup {
 	int dir_fd;
 	uint64_t oom_kills; /* before this use */
@@ -28,8 +30,7 @@ bool cgroup_oom_killed(const struct cgroup *group);
  * What every process of every command does from now on. Returns 0 once all of them do, or -errno: -ENOTSUP without
  * groups, -ETIMEDOUT after 5 s.
  */
-enum cgroup_all { CGROUP_GO_ON = 0, CGROUP_STAND_STILL = 1, CGROUP_END = 2 };
-int cgroup_all(enum cgroup_all what);
+int cgroup_all(enum processes_how how);
 /* Hands a group back; processes may still be in it. */
 void cgroup_release(struct cgroup *group);
 

@@ -150,6 +150,13 @@ int message_decode_shutdown(const uint8_t *payload, size_t len, struct shutdown_
 	return verdict(&reader, out->how <= SHUTDOWN_HALT);
 }
 
+int message_decode_processes(const uint8_t *payload, size_t len, enum processes_how *how)
+{
+	struct wire_reader reader = reader_of(payload, len);
+	*how = (enum processes_how)wire_u8(&reader);
+	return verdict(&reader, *how <= PROCESSES_END);
+}
+
 int message_decode_network(const uint8_t *payload, size_t len, struct network_request *out)
 {
 	struct wire_reader reader = reader_of(payload, len);

@@ -200,6 +200,8 @@ struct hostname_request {
 	const char *name;
 };
 
+enum processes_how { PROCESSES_GO_ON = 0, PROCESSES_STAND_STILL = 1, PROCESSES_END = 2 };
+
 enum shutdown_how { SHUTDOWN_REBOOT = 0, SHUTDOWN_POWEROFF = 1, SHUTDOWN_HALT = 2 };
 
 struct shutdown_request {
@@ -241,6 +243,7 @@ int message_decode_entropy(const uint8_t *payload, size_t len, struct entropy_re
 int message_decode_hostname(const uint8_t *payload, size_t len, struct hostname_request *out);
 int message_decode_text(const uint8_t *payload, size_t len, const char **out);
 int message_decode_shutdown(const uint8_t *payload, size_t len, struct shutdown_request *out);
+int message_decode_processes(const uint8_t *payload, size_t len, enum processes_how *how);
 int message_decode_network(const uint8_t *payload, size_t len, struct network_request *out);
 int message_decode_connect(const uint8_t *payload, size_t len, struct connect_request *out);
 int message_decode_listen(const uint8_t *payload, size_t len, struct listen_request *out);

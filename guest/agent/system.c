@@ -191,11 +191,12 @@ static void thaw_job(int report, const uint8_t *payload, size_t len)
 
 static void processes_job(int report, const uint8_t *payload, size_t len)
 {
-	if (len != 1 || payload[0] > CGROUP_END) {
+	enum processes_how how;
+	if (message_decode_processes(payload, len, &how) < 0) {
 		report_error(report, "REQUEST_INVALID", EINVAL, "PROCESSES");
 		return;
 	}
-	int error = cgroup_all((enum cgroup_all)payload[0]);
+	int error = cgroup_all(how);
 	if (error < 0)
 		fail(report, -error, "control groups");
 	else

@@ -123,6 +123,7 @@ export const ERROR_CODES = {
   MEMORY_TOO_SMALL: 'usage',
   VM_SNAPSHOT_INVALID: 'integrity',
   VM_SNAPSHOT_INCOMPATIBLE: 'unsupported',
+  VM_IDENTITY_UNCONFIRMED: 'unavailable',
 
   // Guest agent and its channel
   FRAME_TOO_LARGE: 'limit',

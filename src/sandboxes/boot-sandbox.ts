@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { HearthError } from '../errors/index.js';
 import { startDetachedVm, type VmSpec } from '../vmm/index.js';
+import { renewHostKeys } from './guest-host-keys.js';
 import { endCommands, giveIdentity } from './guest-identity.js';
 import { LEAST_MEMORY_MIB } from './machine.js';
 import type { SandboxRecord } from './sandbox-record.js';
@@ -96,6 +97,9 @@ export async function finishStart(
     await seedWorkspace(agent, directory, record.defaults.user, options);
   }
   if (source?.commands === 'go on') await agent.allProcesses('go on', options);
+  // Of those that go on, a server has the keys in its memory already.
+  if (source !== undefined && source.commands !== 'none' && !source.isOwn)
+    await renewHostKeys(agent, options);
 }
 
 /** A name of the sandbox that the kernel takes: RFC 1123 has no `_`, and a label ends in a letter or digit. */

@@ -7,11 +7,17 @@ import { HearthError } from '../errors/index.js';
 const ENTROPY_BYTES = 64;
 const MACHINE_ID_BYTES = 16;
 
+const CLOCK_ERROR_MS = 250;
+/** A machine too crowded for one short way in so many has worse to tell than the time. */
+const CLOCK_TURNS = 8;
 const END_TIMEOUT_MS = 10_000;
 const LOOK_MS = 10;
 
-export interface IdentityOptions {
+interface Given {
   readonly signal?: AbortSignal;
+}
+
+export interface IdentityOptions extends Given {
   /** It is the same machine as before. Default false. */
   readonly keepMachineId?: boolean;
 }
@@ -19,36 +25,48 @@ export interface IdentityOptions {
 /**
  * Makes a resumed VM one of its own, before it runs anything: random numbers, clock, host name, machine id.
  * Fail-closed: each part is acknowledged by the guest, or the VM is not used.
+ *
+ * @throws {HearthError} `VM_IDENTITY_UNCONFIRMED` naming the part, `AGENT_DISCONNECTED`.
  */
 export async function giveIdentity(
   agent: AgentClient,
   hostname: string,
   { keepMachineId = false, ...given }: IdentityOptions,
 ): Promise<void> {
+  const machineId = randomBytes(MACHINE_ID_BYTES).toString('hex');
   await Promise.all([
-    agent.addEntropy(randomBytes(ENTROPY_BYTES), given),
-    agent.setClock(given),
-    agent.setHostname(hostname, given),
-    ...(keepMachineId ? [] : [agent.setMachineId(randomBytes(MACHINE_ID_BYTES).toString('hex'), given)]),
+    confirmed('random numbers', given, agent.addEntropy(randomBytes(ENTROPY_BYTES), given)),
+    confirmed('clock', given, setClock(agent, given)),
+    confirmed('host name', given, agent.setHostname(hostname, given)),
+    ...(keepMachineId ? [] : [confirmed('machine id', given, agent.setMachineId(machineId, given))]),
   ]);
+}
+
+/** The time that a guest is given is as old as its way there: it is told again when that took too long. */
+async function setClock(agent: AgentClient, given: Given): Promise<void> {
+  for (let turn = 1; turn <= CLOCK_TURNS; turn += 1) {
+    const askedAt = performance.now();
+    await agent.setClock(given);
+    if (performance.now() - askedAt <= CLOCK_ERROR_MS) return;
+  }
 }
 
 /**
  * Ends every command that came with a saved VM, and forgets what they wrote.
  *
- * @throws {HearthError} `AGENT_TIMEOUT` when one does not end.
+ * @throws {HearthError} `VM_IDENTITY_UNCONFIRMED` when one does not end, `AGENT_DISCONNECTED`.
  */
-export async function endCommands(
-  agent: AgentClient,
-  given: { readonly signal?: AbortSignal },
-): Promise<void> {
+export async function endCommands(agent: AgentClient, given: Given): Promise<void> {
+  await confirmed('end of its commands', given, endAll(agent, given));
+}
+
+async function endAll(agent: AgentClient, given: Given): Promise<void> {
   await agent.allProcesses('end', given);
   const deadline = performance.now() + END_TIMEOUT_MS;
   let execs = await agent.listExecs(given);
   while (execs.some(({ running }) => running)) {
     if (performance.now() > deadline) {
-      throw new HearthError('AGENT_TIMEOUT', 'the commands of the saved VM do not end', {
-        hint: 'Run the same command again.',
+      throw new HearthError('AGENT_TIMEOUT', `commands still run after ${END_TIMEOUT_MS} ms`, {
         details: { running: execs.filter(({ running }) => running).length, timeoutMs: END_TIMEOUT_MS },
       });
     }
@@ -56,4 +74,23 @@ export async function endCommands(
     execs = await agent.listExecs(given);
   }
   for (const { execId } of execs) await agent.forgetExec(execId, given);
+}
+
+/** Whatever keeps the guest from confirming has one code; the end of its channel or of the caller's wish is told as it is. */
+async function confirmed(part: string, { signal }: Given, done: Promise<unknown>): Promise<void> {
+  try {
+    await done;
+  } catch (error) {
+    if (signal?.aborted === true || !HearthError.is(error) || error.code === 'AGENT_DISCONNECTED')
+      throw error;
+    throw new HearthError(
+      'VM_IDENTITY_UNCONFIRMED',
+      `the guest did not confirm its own ${part}, so it is not used: ${error.message}`,
+      {
+        hint: 'Undo in the sandbox what keeps the guest from it, or stop it before: a copy of its disk boots.',
+        details: { part, reason: error.code, ...error.details },
+        cause: error,
+      },
+    );
+  }
 }

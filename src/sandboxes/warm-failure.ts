@@ -8,6 +8,7 @@ const WARM_FAILURES: ReadonlySet<string> = new Set([
   'AGENT_TIMEOUT',
   'AGENT_DISCONNECTED',
   'AGENT_PROTOCOL_INVALID',
+  'VM_IDENTITY_UNCONFIRMED',
 ]);
 
 /** Whether it concerns only the saved VM: a missing VMM or a full disk would stop a boot as well. */

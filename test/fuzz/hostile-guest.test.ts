@@ -32,6 +32,7 @@ const CALLS: readonly ((client: AgentClient) => Promise<unknown>)[] = [
   (client) => client.listExecs({ timeoutMs: 300 }),
   (client) => client.setClock({ timeoutMs: 300 }),
   (client) => client.growRoot({ timeoutMs: 300 }),
+  (client) => client.allProcesses('end', { timeoutMs: 300 }),
   (client) => client.files.stat('/x', { timeoutMs: 300 }),
   (client) => client.files.list('/x', { timeoutMs: 300 }),
   (client) => client.files.read('/x', { maxBytes: 1000, timeoutMs: 300 }),

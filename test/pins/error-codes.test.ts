@@ -102,6 +102,7 @@ const PINNED: Readonly<Record<string, string>> = {
   MEMORY_TOO_SMALL: 'usage',
   VM_SNAPSHOT_INVALID: 'integrity',
   VM_SNAPSHOT_INCOMPATIBLE: 'unsupported',
+  VM_IDENTITY_UNCONFIRMED: 'unavailable',
   FRAME_TOO_LARGE: 'limit',
   AGENT_PROTOCOL_INVALID: 'integrity',
   AGENT_GENERATION_UNSUPPORTED: 'unsupported',

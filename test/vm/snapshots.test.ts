@@ -83,7 +83,22 @@ const snapshotsOf = async (name: string): Promise<readonly Snapshot[]> =>
   jsonOf(await hearth(['snapshot', 'list', '--json', name])).snapshots as readonly Snapshot[];
 const directoryOf = ({ id }: Snapshot): string => join(SHARED_HOME, 'data/snapshots', id);
 const COUNTER = 'i=0; while :; do i=$((i+1)); echo $i > /dev/shm/count; sleep 0.1; done';
+/** Host keys, and a stand-in for the program that makes them: `-f` is its last option. */
+const KEYS = `mkdir -p /etc/ssh; cd /etc/ssh; echo old > ssh_host_ed25519_key; echo old.pub > ssh_host_ed25519_key.pub
+cat > /usr/local/bin/ssh-keygen <<'END'
+#!/bin/sh
+test "$*" = "-q -t ed25519 -N  -C root@$(uname -n) -f .renewed" || exit 1
+cat /proc/sys/kernel/random/uuid > .renewed; cat /proc/sys/kernel/random/uuid > .renewed.pub
+END
+chmod +x /usr/local/bin/ssh-keygen`;
 const count = async (name: string): Promise<number> => Number(await sh(name, 'cat /dev/shm/count'));
+
+/** Sandboxes, and what lies where they and the snapshots are kept. */
+const everything = async (): Promise<readonly (readonly string[])[]> => [
+  (await hearth(['ps', '--all', '--quiet'])).stdout.toString().split('\n').sort(),
+  (await readdir(join(SHARED_HOME, 'data/snapshots'))).sort(),
+  (await readdir(join(SHARED_HOME, 'state/sandboxes'))).sort(),
+];
 
 describe('a snapshot of a running sandbox', () => {
   const source = `${NAME}-source`;
@@ -121,23 +136,26 @@ describe('a snapshot of a running sandbox', () => {
   });
 
   it('is copied: two that share nothing they must have for themselves, without its commands', async () => {
+    await sh(source, KEYS);
     const forked = await hearth(['fork', '--json', '-n', '2', '--name', `${NAME}-copy`, source]);
     expect(forked).toMatchObject({ exitCode: 0, stderr: '' });
     const names = [`${NAME}-copy-1`, `${NAME}-copy-2`];
     for (const name of names) made.add(name);
     const script = `uname -n; cat /etc/machine-id /proc/sys/kernel/random/uuid; head -c 32 /dev/urandom | od -An -tx1
-      perl -e 'my $b = "\\0" x 16; syscall(318, $b, 16, 0); print unpack("H*", $b), "\\n"'`;
+      perl -e 'my $b = "\\0" x 16; syscall(318, $b, 16, 0); print unpack("H*", $b), "\\n"'
+      cat /etc/ssh/ssh_host_ed25519_key /etc/ssh/ssh_host_ed25519_key.pub`;
     const [one, two, own] = await Promise.all(
       [...names, source].map(async (name) => (await sh(name, script)).trim().split('\n')),
     );
-    expect(one?.length).toBe(6);
+    expect(one?.length).toBe(8);
     for (const [index, line] of (one ?? []).entries()) {
       expect(new Set([line, two?.[index], own?.[index]]).size).toBe(3);
     }
     for (const name of names) {
-      const clockOff = Number(await sh(name, 'date +%s%3N')) - Date.now();
-      // The way of the command to here and back is in it as well.
-      expect(Math.abs(clockOff)).toBeLessThan(5000);
+      const before = Date.now();
+      const guestClock = Number(await sh(name, 'date +%s%3N'));
+      expect(guestClock).toBeGreaterThan(before - 500);
+      expect(guestClock).toBeLessThan(Date.now() + 500);
       expect(await sh(name, 'cat /root/file')).toBe('then\n');
       const execs = jsonOf(await hearth(['inspect', name])).execs;
       expect(execs).toEqual([]);
@@ -150,6 +168,23 @@ describe('a snapshot of a running sandbox', () => {
     expect(await sh(names[1] ?? '', 'cat /root/file')).toBe('then\n');
     expect(await sh(source, 'cat /root/file')).toBe('then\n');
   });
+
+  it.each([
+    // Nothing can be put in the place of a file that is a mount point.
+    ['machine id', 'mount --bind /etc/machine-id /etc/machine-id', 'umount /etc/machine-id'],
+    ['ssh host keys', 'chmod -x /usr/local/bin/ssh-keygen', 'chmod +x /usr/local/bin/ssh-keygen'],
+  ])(
+    'is not copied when a copy does not confirm its own %s, and nothing is left',
+    async (part, spoil, mend) => {
+      await sh(source, spoil);
+      const before = await everything();
+      const forked = await hearth(['fork', '--json', '-n', '2', '--name', `${NAME}-refused`, source]);
+      expect(forked.exitCode).not.toBe(0);
+      expect(jsonOf(forked).error).toMatchObject({ code: 'VM_IDENTITY_UNCONFIRMED', details: { part } });
+      expect(await everything()).toEqual(before);
+      expect(await sh(source, mend)).toBe('');
+    },
+  );
 
   it('is copied later as well, and with its commands when asked', async () => {
     const name = `${NAME}-later`;

@@ -183,6 +183,14 @@ static int shut_down(const uint8_t *payload, size_t len)
 	return error;
 }
 
+static int processes(const uint8_t *payload, size_t len)
+{
+	enum processes_how out;
+	int error = message_decode_processes(payload, len, &out);
+	put("how=%u", (unsigned)out);
+	return error;
+}
+
 static int network(const uint8_t *payload, size_t len)
 {
 	struct network_request out;
@@ -230,7 +238,7 @@ static const struct {
 	{"ADD_ENTROPY", entropy},   {"SET_HOSTNAME", hostname},
 	{"SHUTDOWN", shut_down},    {"SET_MACHINE_ID", machine_id},
 	{"SET_NETWORK", network},   {"CONNECT", connect_to},
-	{"LISTEN", listen_on},
+	{"LISTEN", listen_on},      {"PROCESSES", processes},
 };
 
 static int decode(size_t index, const uint8_t *payload, size_t len)
