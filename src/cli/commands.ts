@@ -136,6 +136,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     title: 'Files of sandboxes',
     commands: [
       {
+        name: 'cp',
+        summary: 'Copy files into a sandbox or out of it',
+        load: async () => (await import('./commands/cp.js')).cp,
+      },
+      {
         name: 'file list',
         summary: 'List files of a running sandbox',
         load: async () => (await import('./commands/file.js')).fileList,

@@ -47,6 +47,8 @@ export interface DaemonLimits {
   readonly maxRequests: number;
   /** For a client to send its request. */
   readonly requestTimeoutMs: number;
+  /** For the next bytes of an upload, while somebody waits for them. */
+  readonly uploadIdleMs: number;
 }
 
 export interface DaemonServer {
@@ -64,6 +66,7 @@ const DEFAULT_LIMITS: DaemonLimits = {
   maxBodyBytes: 4 * 1024 * 1024,
   maxRequests: 512,
   requestTimeoutMs: 30_000,
+  uploadIdleMs: 5 * 60_000,
 };
 const MAX_CONNECTIONS = 1024;
 const PREFIX = '/v1/';
@@ -208,7 +211,8 @@ class OperationServer {
 
   async #upload(name: UploadName, request: IncomingMessage, signal: AbortSignal): Promise<unknown> {
     const input = parseHeaderJson(INPUT_HEADER, request.headers[INPUT_HEADER]);
-    return await this.#options.service.upload(name, input as never, contentOf(request), { signal });
+    const content = contentOf(request, this.#limits.uploadIdleMs);
+    return await this.#options.service.upload(name, input as never, content, { signal });
   }
 
   async #carryOut(

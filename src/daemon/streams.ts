@@ -48,10 +48,47 @@ export async function sendDownload(
   }
 }
 
-/** What the client sends; fails when it goes away before the end. */
-export async function* contentOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+/**
+ * What the client sends; fails when it goes away before the end, and with `UPLOAD_STALLED` when it sends nothing
+ * for `idleMs` while it is waited for.
+ */
+export async function* contentOf(request: IncomingMessage, idleMs: number): AsyncGenerator<Uint8Array> {
+  const chunks = request.iterator({ destroyOnReturn: false });
   try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) yield chunk as Buffer;
+    for (;;) {
+      const { done, value } = await within(nextOf(chunks), idleMs);
+      if (done === true) return;
+      yield value as Buffer;
+    }
+  } finally {
+    // Not waited for: a client that has stalled may never let it end.
+    chunks.return?.().catch(() => {});
+  }
+}
+
+async function within<T>(next: Promise<T>, idleMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const stalled = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new HearthError('UPLOAD_STALLED', `the client sent nothing for ${Math.round(idleMs / 1000)} s`, {
+          hint: 'Send the content without long pauses, or collect it in a file first.',
+          details: { idleMs },
+        }),
+      );
+    }, idleMs);
+  });
+  next.catch(() => {});
+  try {
+    return await Promise.race([next, stalled]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function nextOf(chunks: AsyncIterator<unknown>): Promise<IteratorResult<unknown>> {
+  try {
+    return await chunks.next();
   } catch (error) {
     throw new HearthError('REQUEST_INVALID', 'the client went away before all of the content had come', {
       hint: 'Send all of it.',

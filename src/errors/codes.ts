@@ -70,6 +70,7 @@ export const ERROR_CODES = {
   FILE_UNREADABLE: 'denied',
   FILE_NOT_FOUND: 'notFound',
   PATH_TOO_LONG: 'limit',
+  COPY_TARGET_CONFLICT: 'conflict',
 
   // Disks: templates and clones
   TEMPLATE_NOT_FOUND: 'notFound',
@@ -188,6 +189,7 @@ export const ERROR_CODES = {
   REQUEST_INVALID: 'usage',
   REQUEST_TOO_LARGE: 'limit',
   REQUESTS_TOO_MANY: 'limit',
+  UPLOAD_STALLED: 'timeout',
   DAEMON_UNREACHABLE: 'unavailable',
   DAEMON_RUNNING: 'conflict',
   DAEMON_INSECURE: 'denied',

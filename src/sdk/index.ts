@@ -8,6 +8,14 @@ export type {
   OutputEvent,
 } from './command.js';
 export { type ConnectDaemonOptions, connectDaemon, stopDaemon } from './connect-daemon.js';
+export {
+  archiveOut,
+  type CopiedIn,
+  type CopyOptions,
+  type CopyOutOptions,
+  copyIn,
+  copyOut,
+} from './copy.js';
 export { createDaemonClient, type DaemonClientOptions } from './daemon-client.js';
 export { checkSocket, type DaemonLocation, daemonLocation, ensureSecureDirectory } from './daemon-socket.js';
 export type {

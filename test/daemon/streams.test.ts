@@ -44,6 +44,7 @@ beforeEach(async () => {
     runtime: {} as Runtime,
     version: '1.2.3',
     onStop: () => {},
+    limits: { uploadIdleMs: 1000 },
   });
   http.listen(socketPath);
   await once(http, 'listening');
@@ -223,6 +224,22 @@ describe('an upload', () => {
     expect(sent * PIECE.byteLength).toBeLessThan(16 * 1024 * 1024);
     gone.abort(new Error('enough'));
     await expect(upload).rejects.toThrow('enough');
+  });
+
+  it('of a client that sends nothing any more is given up, with the reason', async () => {
+    let heard: unknown;
+    service.upload = async (...[, , content]: unknown[]) => {
+      try {
+        return await wholeOf(content as AsyncIterable<Uint8Array>);
+      } catch (error) {
+        heard = error;
+        throw error;
+      }
+    };
+    const head = `POST /v1/file.write HTTP/1.1\r\nhost: h\r\nhearth-input: {}\r\ncontent-length: 10\r\n\r\nhalf`;
+    const answer = await sendRaw(socketPath, head, 30_000);
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 504 .*UPLOAD_STALLED/s);
+    expect(heard).toMatchObject({ code: 'UPLOAD_STALLED', details: { idleMs: 1000 } });
   });
 
   it('answers a client that goes on sending before it closes', async () => {
