@@ -87,6 +87,7 @@ describe('cp', () => {
     const again = await hearth(['cp', '-a', '-', `${NAME}:/tmp`], { input: archive.stdout });
     expect(again.exitCode).toBe(0);
     expect(await sh('stat -c %u:%g /tmp/own/f')).toBe('1234:55\n');
+    await sh('rm -r /tmp/own');
     await hearth(['cp', '-', `${NAME}:/tmp`], { input: archive.stdout });
     expect(await sh('stat -c %u:%g /tmp/own/f')).toBe('0:0\n');
   });
