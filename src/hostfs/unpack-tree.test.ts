@@ -293,8 +293,6 @@ describe('what a guest may not do', () => {
       fc.asyncProperty(fc.array(entry, { maxLength: 12 }), async (entries) => {
         await rm(target, { recursive: true, force: true });
         await mkdir(target);
-        const links = entries.filter((one) => one.kind === 'symlink' || one.kind === 'hardlink');
-        expect(links.every(({ linkTarget }) => linkTarget !== '')).toBe(true);
         await unpack(entries as readonly Entry[]).catch((error: unknown) => {
           if (!HearthError.is(error)) throw error;
         });
