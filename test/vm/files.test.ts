@@ -157,4 +157,3 @@ describe('cp', () => {
     expect(await readdir(host('outside'))).toEqual([]);
   });
 });
-
