@@ -7,5 +7,5 @@ RUN_PACKAGES="qemu-system-x86 mmdebstrap uidmap"
 # To build the guest agent from source.
 BUILD_PACKAGES="gcc make musl-tools libc6-dev"
 
-# To run the tests: a real registry and a real pusher, judges of images and file systems, a terminal.
-TEST_PACKAGES="docker-registry skopeo umoci e2fsprogs xfsprogs btrfs-progs qemu-utils busybox-static attr curl wget procps python3 python3-pip zstd xz-utils bzip2 cpio lz4 openssl git tmux"
+# To run the tests: a real registry and a real pusher, judges of images and file systems, terminals and shells.
+TEST_PACKAGES="docker-registry skopeo umoci e2fsprogs xfsprogs btrfs-progs qemu-utils busybox-static attr curl wget procps python3 python3-pip zstd xz-utils bzip2 cpio lz4 openssl git tmux zsh fish"

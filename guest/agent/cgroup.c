@@ -95,6 +95,16 @@ static struct cgroup *create(void)
 	return group;
 }
 
+int cgroup_limit_all(uint64_t pids_max)
+{
+	char text[32] = "max";
+	if (parent_fd < 0)
+		return -ENOTSUP;
+	if (pids_max > 0)
+		snprintf(text, sizeof(text), "%" PRIu64, pids_max);
+	return put(parent_fd, "pids.max", text) ? 0 : -errno;
+}
+
 static void limit(const struct cgroup *group, const char *name, uint64_t *current, uint64_t most)
 {
 	char text[32] = "max";

@@ -21,6 +21,8 @@ struct cgroup {
 
 /* Uses the cgroup2 mounted at root. Returns whether groups are available. */
 bool cgroup_init(const char *root);
+/* The most processes of all commands together (0: no limit). Returns 0 or -errno. */
+int cgroup_limit_all(uint64_t pids_max);
 /* An empty group with these limits (0: none), or NULL. */
 struct cgroup *cgroup_take(uint32_t pids_max, uint64_t memory_max);
 void cgroup_kill(const struct cgroup *group);

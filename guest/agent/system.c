@@ -158,6 +158,20 @@ static void grow_root_job(int report, const uint8_t *payload, size_t len)
 	report_ok(report, reply, sizeof(reply));
 }
 
+static void set_limits(uint32_t stream_id, const uint8_t *payload, size_t len)
+{
+	uint64_t pids_max = 0;
+	if (message_decode_u64(payload, len, &pids_max) < 0) {
+		stream_refuse(stream_id, "REQUEST_INVALID", EINVAL, "SET_LIMITS");
+		return;
+	}
+	int error = cgroup_limit_all(pids_max);
+	if (error < 0)
+		stream_refuse(stream_id, "SYSTEM_FAILED", -error, "pids.max");
+	else
+		stream_reply_ok(stream_id, NULL, 0);
+}
+
 static void sync_job(int report, const uint8_t *payload, size_t len)
 {
 	(void)payload;
@@ -251,7 +265,7 @@ bool system_request(uint32_t stream_id, uint8_t type, const uint8_t *payload, si
 		exec_job(stream_id, stats_job, 0, payload, len);
 		return true;
 	}
-	if (type < MESSAGE_SET_CLOCK || type > MESSAGE_PROCESSES)
+	if (type < MESSAGE_SET_CLOCK || type > MESSAGE_SET_LIMITS)
 		return false;
 	if (type == MESSAGE_SHUTDOWN) {
 		shutdown_request(stream_id, payload, len);
@@ -276,6 +290,9 @@ bool system_request(uint32_t stream_id, uint8_t type, const uint8_t *payload, si
 		break;
 	case MESSAGE_GROW_ROOT:
 		exec_job(stream_id, grow_root_job, 0, payload, len);
+		break;
+	case MESSAGE_SET_LIMITS:
+		set_limits(stream_id, payload, len);
 		break;
 	case MESSAGE_SYNC:
 		exec_job(stream_id, sync_job, 0, payload, len);

@@ -32,6 +32,7 @@ import {
   record,
   SET_CLOCK,
   SET_HOSTNAME,
+  SET_LIMITS,
   SET_MACHINE_ID,
   SET_NETWORK,
   SHUTDOWN,
@@ -243,6 +244,11 @@ export class AgentClient implements AsyncDisposable {
   /** Configures a network interface of the guest; the address is IPv4. */
   async setNetwork(network: GuestNetwork, options?: CallOptions): Promise<void> {
     await this.#connection.request(SET_NETWORK, networkRequest(network), NOTHING, options);
+  }
+
+  /** Holds all commands together to so many processes; 0: no limit. What runs already goes on. */
+  async setLimits({ pidsMax }: { readonly pidsMax: number }, options?: CallOptions): Promise<void> {
+    await this.#connection.request(SET_LIMITS, { pidsMax }, NOTHING, options);
   }
 
   /** Dials in the guest: a Duplex with half-close. `GUEST_CONNECT_REFUSED` when nobody listens there. */

@@ -1,5 +1,5 @@
 /** Every command by name, loaded only when it is typed: start-up is part of the speed that users feel. */
-import type { CommandEntry, CommandGroup } from './command.js';
+import type { CommandGroup } from './command.js';
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   {
@@ -339,20 +339,14 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   },
 ];
 
-/**
- * Finds the command that the words begin with, the longest name first (`env pull` before `env`).
- *
- * @returns The command's entry and how many words its name took; undefined when there is none.
- */
-export function findCommand(
-  words: readonly string[],
-): { readonly entry: CommandEntry; readonly wordCount: number } | undefined {
-  const entries = COMMAND_GROUPS.flatMap(({ commands }) => commands);
-  for (const wordCount of [2, 1]) {
-    const name = words.slice(0, wordCount).join(' ');
-    const entry =
-      words.length >= wordCount ? entries.find((candidate) => candidate.name === name) : undefined;
-    if (entry !== undefined) return { entry, wordCount };
-  }
-  return undefined;
-}
+/** Typed by programs, not by people: in no list and no help. */
+export const HIDDEN_COMMANDS: CommandGroup = {
+  title: 'Hidden',
+  commands: [
+    {
+      name: '__complete',
+      summary: 'Print what the words on a command line could go on with',
+      load: async () => (await import('./commands/complete.js')).complete,
+    },
+  ],
+};

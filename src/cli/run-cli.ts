@@ -1,7 +1,8 @@
 /** From the words on the command line to an exit code. */
 import { hearthPaths } from '../fsx/index.js';
 import { type Command, type CommandContext, parseArguments } from './command.js';
-import { COMMAND_GROUPS, findCommand } from './commands.js';
+import { COMMAND_GROUPS, HIDDEN_COMMANDS } from './commands.js';
+import { findCommand } from './find-command.js';
 import { commandHelp, overview } from './help.js';
 import { nearest } from './nearest.js';
 import { asHearthError, exitCodeOf, formatError } from './print-error.js';
@@ -22,11 +23,11 @@ export async function runCli(
   { env, stdin, stdout, stderr }: CliProcess,
 ): Promise<number> {
   if (words.length === 0 || words[0] === 'help' || words[0] === '--help' || words[0] === '-h') {
-    const topic = findCommand(words.slice(1));
+    const topic = findCommand(words.slice(1), COMMAND_GROUPS);
     stdout.write(topic === undefined ? overview(COMMAND_GROUPS) : commandHelp(await topic.entry.load()));
     return 0;
   }
-  const found = findCommand(words);
+  const found = findCommand(words, [...COMMAND_GROUPS, HIDDEN_COMMANDS]);
   if (found === undefined) {
     stderr.write(unknownCommand(words));
     return USAGE_EXIT_CODE;

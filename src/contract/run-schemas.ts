@@ -1,6 +1,6 @@
 /** The shapes of commands that are run to their end, with their output in the answer. */
 import { z } from 'zod';
-import { errorSchema, execInput } from './schemas.js';
+import { errorSchema, execInput, pidsLimit } from './schemas.js';
 
 const MAX_HOSTS = 256;
 const MAX_HOST_CHARS = 255;
@@ -63,6 +63,7 @@ export const sandboxRunInput = z
     cpus: z.number().int().min(1).max(MAX_CPUS).optional(),
     memoryMib: z.number().int().min(1).max(MAX_MEMORY_MIB).optional(),
     diskBytes: z.number().int().nonnegative().optional(),
+    pidsLimit: pidsLimit.optional(),
     accelerator: z.enum(['auto', 'kvm', 'tcg']).optional(),
     platform: z.string().max(MAX_HOST_CHARS).optional(),
     offline: z.boolean().optional(),

@@ -11,6 +11,7 @@ const MAX_VARIABLES = 4096;
 const MAX_WORD_CHARS = 128 * 1024;
 const MAX_CPUS = 64;
 const MAX_MEMORY_MIB = 1024 * 1024;
+const MAX_PIDS = 4_194_304;
 /** The longest wait of a timer, 24 days. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 const MAX_RING_BYTES = 16 * 1024 * 1024;
@@ -23,6 +24,12 @@ export const sandboxReference = z
   .describe('Name, id, or the beginning of one id');
 const sandbox = sandboxReference;
 const name = z.string().min(1).max(MAX_NAME_CHARS);
+export const pidsLimit = z
+  .number()
+  .int()
+  .min(1)
+  .max(MAX_PIDS)
+  .describe('Most processes in the guest at once');
 const durationMs = z.number().int().min(0).max(MAX_DURATION_MS);
 const limitMs = z.number().int().min(1).max(MAX_DURATION_MS);
 const variables = z
@@ -59,6 +66,7 @@ export const createInput = z.strictObject({
   cpus: z.number().int().min(1).max(MAX_CPUS).optional(),
   memoryMib: z.number().int().min(1).max(MAX_MEMORY_MIB).optional(),
   diskBytes: byteCount.optional(),
+  pidsLimit: pidsLimit.optional(),
   accelerator: z.enum(['auto', 'kvm', 'tcg']).optional(),
   env: variables.optional(),
   workdir: path.optional(),
@@ -156,6 +164,8 @@ export const sandboxOutput = z.object({
   cpus: count,
   memoryMib: count,
   diskBytes: byteCount,
+  /** Most processes at once; null: no limit. */
+  pidsLimit: count.nullable(),
   accelerator: z.enum(['kvm', 'tcg']),
   acceleratorReason: z.string(),
   defaults: z.object({ env: z.array(z.string()), workdir: z.string(), user: z.string() }),

@@ -188,6 +188,7 @@ export const SET_NETWORK = message(
 /** What all processes of all commands do from now on. */
 export const PROCESSES_WAYS = { 'go on': 0, 'stand still': 1, end: 2 } as const;
 export const PROCESSES = message(0x3c, 'PROCESSES', record({ how: u8 }));
+export const SET_LIMITS = message(0x3d, 'SET_LIMITS', record({ pidsMax: count64 }));
 
 // Forwards
 export const CONNECT = message(

@@ -92,6 +92,7 @@ export async function finishStart(
   if (source === undefined) await agent.setHostname(hostname, options);
   else await giveIdentity(agent, hostname, { keepMachineId: source.isOwn, ...options });
   if (record.disk.growPending) await agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...options });
+  if (record.pidsLimit !== null) await agent.setLimits({ pidsMax: record.pidsLimit }, options);
   if (source?.commands === 'end') await endCommands(agent, options);
   if (record.workspace?.seedPending === true) {
     await seedWorkspace(agent, directory, record.defaults.user, options);

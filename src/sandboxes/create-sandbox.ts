@@ -27,6 +27,8 @@ export interface CreateSandboxSpec extends NetworkWishes {
   readonly memoryMib?: number | undefined;
   /** At least the size of the environment's, which is the default. */
   readonly diskBytes?: number | undefined;
+  /** Most processes of all its commands at once; default: no limit. */
+  readonly pidsLimit?: number | undefined;
   readonly accelerator?: AcceleratorWish | undefined;
   /** Added to the image's environment for every command. */
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -146,6 +148,7 @@ export async function createSandbox(
       },
       cpus: spec.cpus ?? 1,
       memoryMib,
+      pidsLimit: spec.pidsLimit ?? null,
       accelerator: decision.accelerator,
       acceleratorReason: decision.reason,
       defaults: {

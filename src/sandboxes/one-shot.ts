@@ -28,6 +28,8 @@ export interface OneShotSpec {
   /** Default 512. */
   readonly memoryMib?: number | undefined;
   readonly diskBytes?: number | undefined;
+  /** Most processes at once; default: no limit. */
+  readonly pidsLimit?: number | undefined;
   readonly accelerator?: AcceleratorWish | undefined;
   readonly platform?: string | undefined;
   readonly offline?: boolean | undefined;
@@ -82,6 +84,7 @@ export async function runOneShot(
       accelerator,
       ...(spec.diskBytes === undefined ? {} : { diskBytes: spec.diskBytes }),
       ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
+      ...(spec.pidsLimit === undefined ? {} : { pidsLimit: spec.pidsLimit }),
       ...(egress === undefined ? {} : { egress }),
     },
     {

@@ -22,6 +22,8 @@ export interface RunSpec extends MachineSpec {
   readonly command: GuestCommand;
   /** Kills the command after this many ms; the outcome then says `timedOut`, exit code 124. 0: no limit. */
   readonly timeoutMs?: number;
+  /** Most processes of the command at once; absent: no limit. */
+  readonly pidsLimit?: number;
   /** A terminal of this size for the command; stdout and stderr are then one stream. */
   readonly terminal?: TerminalSize;
   /** What the command may reach by HTTP and HTTPS. Default: nothing; the VM has no network device either way. */
@@ -108,6 +110,7 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
         stdin: streams.stdin !== undefined,
         ...(spec.terminal === undefined ? {} : { tty: spec.terminal }),
         ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
+        ...(spec.pidsLimit === undefined ? {} : { pidsMax: spec.pidsLimit }),
       },
       signal === undefined ? {} : { signal },
     );

@@ -54,6 +54,8 @@ export const sandboxRecordSchema = z.object({
   startKind: z.enum(['cold', 'warm']).nullable().default(null),
   cpus: z.number().int(),
   memoryMib: z.number().int(),
+  /** Most processes of all its commands at once; null: no limit. */
+  pidsLimit: z.number().int().nullable().default(null),
   accelerator: z.enum(['kvm', 'tcg']),
   acceleratorReason: z.string(),
   /** What commands get unless they say otherwise. */

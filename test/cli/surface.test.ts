@@ -67,12 +67,6 @@ describe('hearth', () => {
     );
     expect(result.exitCode).toBe(1);
   });
-
-  it.each(['bash', 'zsh', 'fish'])('completes in %s, with words that the shell can parse', async (shell) => {
-    const { stdout, exitCode } = await hearth(['completion', shell], { home });
-    for (const { name } of commands) expect(stdout.toString()).toContain(name.split(' ').at(-1));
-    expect(exitCode).toBe(0);
-  });
 });
 
 describe('every command', () => {

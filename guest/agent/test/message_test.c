@@ -226,6 +226,11 @@ static int listen_on(const uint8_t *payload, size_t len)
 	return error;
 }
 
+static int limits(const uint8_t *payload, size_t len)
+{
+	return number("pidsMax", payload, len);
+}
+
 static const struct {
 	const char *name;
 	int (*decode)(const uint8_t *payload, size_t len);
@@ -239,6 +244,7 @@ static const struct {
 	{"SHUTDOWN", shut_down},    {"SET_MACHINE_ID", machine_id},
 	{"SET_NETWORK", network},   {"CONNECT", connect_to},
 	{"LISTEN", listen_on},      {"PROCESSES", processes},
+	{"SET_LIMITS", limits},
 };
 
 static int decode(size_t index, const uint8_t *payload, size_t len)

@@ -1,138 +1,48 @@
-/** `hearth completion SHELL`: completion scripts, made from the commands' own descriptions. */
+/** `hearth completion SHELL`: scripts that ask hearth itself what a line could go on with. */
 import { HearthError } from '../../errors/index.js';
-import { COMMON_OPTIONS, type Command, type CommandGroup } from '../command.js';
+import type { Command } from '../command.js';
 
-interface Described {
-  readonly name: string;
-  readonly summary: string;
-  /** `--json`, `-q`. */
-  readonly flags: readonly string[];
-}
-
-async function describeCommands(groups: readonly CommandGroup[]): Promise<Described[]> {
-  const entries = groups.flatMap(({ commands }) => commands);
-  return await Promise.all(
-    entries.map(async ({ name, summary, load }) => {
-      const { options } = await load();
-      const flags = Object.entries({ ...options, ...COMMON_OPTIONS }).flatMap(([option, { short }]) =>
-        short === undefined ? [`--${option}`] : [`--${option}`, `-${short}`],
-      );
-      return { name, summary, flags };
-    }),
-  );
-}
-
-const firstWords = (commands: readonly Described[]): string[] => [
-  ...new Set(commands.map(({ name }) => name.split(' ')[0] ?? '')),
-];
-
-const secondWords = (commands: readonly Described[], first: string): string[] =>
-  commands.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.slice(first.length + 1)] : []));
-
-/** Commands whose argument is an environment, completed with the names that are installed or known. */
-const TAKES_ENVIRONMENT = ['run', 'env pull', 'env inspect', 'env verify', 'env rm'];
-const LIST_ENVIRONMENTS = "hearth env list 2>/dev/null | awk 'NR > 2 { print $1 }'";
-
-function bash(commands: readonly Described[]): string {
-  const cases = commands.map(({ name, flags }) => {
-    const words = TAKES_ENVIRONMENT.includes(name)
-      ? `${flags.join(' ')} $(${LIST_ENVIRONMENTS})`
-      : flags.join(' ');
-    return `    '${name}') words="${words}" ;;`;
-  });
-  const groups = firstWords(commands)
-    .map((first) => [first, secondWords(commands, first)] as const)
-    .filter(([, seconds]) => seconds.length > 0)
-    .map(([first, seconds]) => `    '${first}') [ "$COMP_CWORD" -eq 2 ] && words="${seconds.join(' ')}" ;;`);
-  return `# bash completion for hearth: source <(hearth completion bash)
+const BASH = `# bash completion for hearth: source <(hearth completion bash)
 _hearth() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" words=""
-  local one="\${COMP_WORDS[1]}" two="\${COMP_WORDS[1]} \${COMP_WORDS[2]}"
-  if [ "$COMP_CWORD" -eq 1 ]; then words="${firstWords(commands).join(' ')}"; fi
-  case "$one" in
-${cases.filter((line) => !line.includes(" '") || !/'\w+ \w+'/.test(line)).join('\n')}
-${groups.join('\n')}
-  esac
-  case "$two" in
-${cases.filter((line) => /'\w+ \w+'/.test(line)).join('\n')}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  # A colon in a name splits words in bash; give back only what follows it.
-  if [[ "$current" == *:* ]]; then COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}"); fi
+  local line="\${COMP_LINE:0:COMP_POINT}" current words word _rest
+  # Of its own, bash cuts words at colons, which stand in names of environments.
+  read -ra words <<< "$line"
+  current=""
+  if [[ "$line" != *[[:space:]] ]]; then current="\${words[-1]}"; unset 'words[-1]'; fi
+  COMPREPLY=()
+  while IFS=$'\\t' read -r word _rest; do
+    COMPREPLY+=("$word")
+  done < <("\${words[0]}" __complete -- "\${words[@]:1}" "$current" 2>/dev/null)
+  if [[ "$current" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then
+    COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}")
+  fi
 }
 complete -o default -F _hearth hearth
 `;
-}
 
-function zsh(commands: readonly Described[]): string {
-  const quote = (text: string): string => text.replaceAll("'", "'\\''").replaceAll(':', '\\:');
-  const firsts = firstWords(commands).map((first) => {
-    const command = commands.find(({ name }) => name === first);
-    return `    '${first}:${quote(command?.summary ?? `${first} commands`)}'`;
-  });
-  const seconds = firstWords(commands)
-    .filter((first) => secondWords(commands, first).length > 0)
-    .map((first) => {
-      const lines = commands
-        .filter(({ name }) => name.startsWith(`${first} `))
-        .map(({ name, summary }) => `'${name.slice(first.length + 1)}:${quote(summary)}'`);
-      return `    ${first}) if (( CURRENT == 3 )); then local -a rest=(${lines.join(' ')}); _describe command rest; return; fi ;;`;
-    });
-  const flags = commands.map(({ name, flags: list }) => `    '${name}') compadd -- ${list.join(' ')} ;;`);
-  const names = TAKES_ENVIRONMENT.map((name) => `'${name}'`).join('|');
-  return `#compdef hearth
+const ZSH = `#compdef hearth
 # zsh completion for hearth: hearth completion zsh > "\${fpath[1]}/_hearth"
 _hearth() {
-  local -a commands=(
-${firsts.join('\n')}
-  )
-  if (( CURRENT == 2 )); then _describe command commands; return; fi
-  case "$words[2]" in
-${seconds.join('\n')}
-  esac
-  local name
-  for name in "$words[2] $words[3]" "$words[2]"; do
-    case "$name" in
-      ${names}) if [[ "$PREFIX" != -* ]]; then compadd -- \${(f)"$(${LIST_ENVIRONMENTS})"}; return; fi ;;
-    esac
-    case "$name" in
-${flags.join('\n')}
-    *) continue ;;
-    esac
-    return
-  done
+  local line word description
+  local -a found
+  while IFS=$'\\t' read -r word description; do
+    found+=("\${word//:/\\\\:}:$description")
+  done < <("\${words[1]}" __complete -- "\${(@)words[2,CURRENT-1]}" "$PREFIX" 2>/dev/null)
+  if (( \${#found} )); then _describe 'hearth' found; else _files; fi
 }
-_hearth "$@"
+if [[ "$funcstack[1]" == _hearth ]]; then _hearth "$@"; else compdef _hearth hearth; fi
 `;
-}
 
-function fish(commands: readonly Described[]): string {
-  const quote = (text: string): string => text.replaceAll("'", "\\'");
-  const lines = firstWords(commands).map((first) => {
-    const summary = commands.find(({ name }) => name === first)?.summary ?? `${first} commands`;
-    return `complete -c hearth -n __fish_use_subcommand -f -a ${first} -d '${quote(summary)}'`;
-  });
-  for (const { name, summary, flags } of commands) {
-    const [first = '', second] = name.split(' ');
-    const seen =
-      second === undefined
-        ? `__fish_seen_subcommand_from ${first}`
-        : `__fish_seen_subcommand_from ${first}; and __fish_seen_subcommand_from ${second}`;
-    if (second !== undefined) {
-      const siblings = secondWords(commands, first).join(' ');
-      lines.push(
-        `complete -c hearth -n '__fish_seen_subcommand_from ${first}; and not __fish_seen_subcommand_from ${siblings}' -f -a ${second} -d '${quote(summary)}'`,
-      );
-    }
-    for (const flag of flags.filter((word) => word.startsWith('--')))
-      lines.push(`complete -c hearth -n '${seen}' -l ${flag.slice(2)}`);
-    if (TAKES_ENVIRONMENT.includes(name))
-      lines.push(`complete -c hearth -n '${seen}' -f -a "(${LIST_ENVIRONMENTS.replaceAll('$', '\\$')})"`);
-  }
-  return `# fish completion for hearth: hearth completion fish > ~/.config/fish/completions/hearth.fish\n${lines.join('\n')}\n`;
-}
+const FISH = `# fish completion for hearth: hearth completion fish > ~/.config/fish/completions/hearth.fish
+function __hearth_complete
+  set -l words (commandline --tokenize --cut-at-cursor --current-process)
+  set -l current (commandline --cut-at-cursor --current-token)
+  $words[1] __complete -- $words[2..-1] "$current" 2>/dev/null
+end
+complete --command hearth --no-files --condition 'test -n "$(__hearth_complete)"' --arguments '(__hearth_complete)'
+`;
 
-const SHELLS: Readonly<Record<string, (commands: readonly Described[]) => string>> = { bash, zsh, fish };
+const SCRIPTS: Readonly<Record<string, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
 
 export const completion: Command = {
   name: 'completion',
@@ -144,9 +54,9 @@ export const completion: Command = {
     'source <(hearth completion bash)',
     'hearth completion fish > ~/.config/fish/completions/hearth.fish',
   ],
-  async run(args, { stdout, groups }) {
+  async run(args, { stdout }) {
     const [shell = ''] = args.positionals;
-    const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
+    const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
     if (script === undefined) {
       throw new HearthError(
         'USAGE_INVALID',
@@ -157,7 +67,7 @@ export const completion: Command = {
         },
       );
     }
-    stdout.write(script(await describeCommands(groups)));
+    stdout.write(script);
     return 0;
   },
 };

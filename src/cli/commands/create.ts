@@ -1,6 +1,7 @@
 /** `hearth create`: a sandbox, kept until it is removed. */
 import type { Command } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
+import { PIDS_OPTION, readPidsLimit } from '../limit-options.js';
 import { MACHINE_OPTIONS, machineWishes } from '../machine-options.js';
 import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import {
@@ -26,6 +27,7 @@ export const create: Command = {
     ...COLD_OPTION,
     ...ENV_OPTIONS,
     ...MACHINE_OPTIONS,
+    ...PIDS_OPTION,
     ...LIFETIME_OPTIONS,
     ...NETWORK_OPTIONS,
     publish: {
@@ -64,6 +66,7 @@ export const create: Command = {
       ...given({
         diskBytes,
         workspace: readSeed(args),
+        pidsLimit: readPidsLimit(args),
         name: args.text('name'),
         workdir: args.text('workdir'),
         user: args.text('user'),

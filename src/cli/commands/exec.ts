@@ -7,6 +7,7 @@ import { CaptureStream } from '../capture.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../detach-keys.js';
 import { followGuest } from '../guest-session.js';
+import { boundedOutputs, failureOf, jsonOutputBytes, OUTPUT_OPTION } from '../limit-options.js';
 import { formatError } from '../print-error.js';
 import { ENV_OPTIONS, given, readVariables } from '../sandbox-options.js';
 import { openService } from '../service.js';
@@ -14,7 +15,6 @@ import { JSON_OPTION, printJson } from '../shared-options.js';
 import { styleFor } from '../terminal.js';
 
 const HEARTH_FAILED = 125;
-const MAX_JSON_OUTPUT_BYTES = 8 * MIB;
 /** Kept of each of stdout and stderr of a detached command. */
 const RING_BYTES = MIB;
 
@@ -37,6 +37,7 @@ export const exec: Command = {
     attach: { type: 'string', value: 'ID', help: 'Take up a detached command instead of starting one' },
     ...ENV_OPTIONS,
     timeout: { type: 'string', value: 'DURATION', help: 'End the command after this long, exit 124' },
+    ...OUTPUT_OPTION,
     ...DETACH_OPTION,
     ...JSON_OPTION,
   },
@@ -74,7 +75,7 @@ export const exec: Command = {
     const service = await openService(context);
     const guest = await service.process('exec.start', input);
     if (args.flag('detach')) return await leave(args, context, guest);
-    if (args.flag('json')) return await reportJson(context, guest, sandbox, args.flag('interactive'));
+    if (args.flag('json')) return await reportJson(args, context, guest, sandbox);
     return await follow(args, context, guest, { sandbox, isTerminal, keys });
   },
 };
@@ -203,42 +204,40 @@ async function follow(
     (start) => start.execId,
     () => undefined,
   );
+  const outputs = boundedOutputs(args, context);
   const exit = await followGuest(context, guest, {
     stdin: takesInput,
     terminal: isTerminal ? { detachKeys: keys } : undefined,
+    stdout: outputs.stdout,
+    stderr: outputs.stderr,
   });
   if (exit === undefined) {
     context.stderr.write(`\r\ndetached; take it up again: hearth exec --attach ${await execId} ${sandbox}\n`);
     return 0;
   }
+  outputs.tellDropped();
   tellFailure(args, context, exit);
   return exit.exitCode;
 }
 
 function tellFailure(args: ParsedArguments, { stderr, env }: CommandContext, exit: ExecExit): void {
-  const error = exit.failure ?? (exit.oomKilled ? outOfMemory(exit) : undefined);
+  const error = failureOf(exit);
   if (error !== undefined) stderr.write(formatError(error, styleFor(stderr, env), args.flag('verbose')));
 }
 
-function outOfMemory({ maxRssKib }: ExecExit): HearthError {
-  return new HearthError('EXEC_OUT_OF_MEMORY', 'the guest ran out of memory and killed the command', {
-    hint: 'Create the sandbox with more --memory.',
-    details: { maxRssKib },
-  });
-}
-
 async function reportJson(
+  args: ParsedArguments,
   context: CommandContext,
   guest: GuestProcess,
   sandbox: string,
-  takesInput: boolean,
 ): Promise<number> {
-  const stdout = new CaptureStream(MAX_JSON_OUTPUT_BYTES);
-  const stderr = new CaptureStream(MAX_JSON_OUTPUT_BYTES);
-  const exit = await followGuest(context, guest, { stdin: takesInput, stdout, stderr });
+  const limitBytes = jsonOutputBytes(args);
+  const stdout = new CaptureStream(limitBytes);
+  const stderr = new CaptureStream(limitBytes);
+  const exit = await followGuest(context, guest, { stdin: args.flag('interactive'), stdout, stderr });
   if (exit === undefined) return 0;
   const [out, err] = [stdout.encoded(), stderr.encoded()];
-  const failure = exit.failure ?? (exit.oomKilled ? outOfMemory(exit) : undefined);
+  const failure = failureOf(exit);
   printJson(context, {
     sandbox,
     exitCode: exit.exitCode,

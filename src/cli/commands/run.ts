@@ -1,7 +1,7 @@
 /** `hearth run`: a command in a fresh microVM, gone afterwards. */
 import { readFile } from 'node:fs/promises';
 import type { GuestProcess, TerminalSize } from '../../agent/index.js';
-import { MIB, parseDuration } from '../../bytes/index.js';
+import { parseDuration } from '../../bytes/index.js';
 import type { Environment } from '../../environments/index.js';
 import { fileError, HearthError } from '../../errors/index.js';
 import type { EgressEvent, EgressPolicy } from '../../network/index.js';
@@ -23,6 +23,14 @@ import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { environmentPhase } from '../environment-phase.js';
 import { environments } from '../environments.js';
 import { Interrupted, withInterrupt } from '../interrupt.js';
+import {
+  boundedOutputs,
+  failureOf,
+  jsonOutputBytes,
+  OUTPUT_OPTION,
+  PIDS_OPTION,
+  readPidsLimit,
+} from '../limit-options.js';
 import { MACHINE_OPTIONS, type MachineWishes, machineWishes } from '../machine-options.js';
 import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import { EXIT_INTERRUPTED, formatError } from '../print-error.js';
@@ -31,7 +39,6 @@ import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } fr
 import { styleFor } from '../terminal.js';
 
 const HEARTH_FAILED = 125;
-const MAX_JSON_OUTPUT_BYTES = 8 * MIB;
 const MAX_JSON_EGRESS_EVENTS = 1000;
 
 export const run: Command = {
@@ -48,6 +55,8 @@ export const run: Command = {
     entrypoint: { type: 'string', value: 'COMMAND', help: "Replace the image's entrypoint; '' for none" },
     timeout: { type: 'string', value: 'DURATION', help: 'End the command after this long, exit 124' },
     ...MACHINE_OPTIONS,
+    ...PIDS_OPTION,
+    ...OUTPUT_OPTION,
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
     ...NETWORK_OPTIONS,
     ...COLD_OPTION,
@@ -82,6 +91,7 @@ interface RunWishes extends MachineWishes {
   readonly image: string;
   readonly env: ReadonlyMap<string, string>;
   readonly timeoutMs: number | undefined;
+  readonly pidsLimit: number | undefined;
   readonly terminal: TerminalSize | undefined;
   readonly egress: EgressPolicy | undefined;
 }
@@ -102,6 +112,7 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     image: args.positionals[0] ?? '',
     env,
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
+    pidsLimit: readPidsLimit(args),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
     egress: await egressPolicyFor(readNetwork(args)),
   };
@@ -156,6 +167,7 @@ async function execute(
     accelerator: decision.accelerator,
     ...(wishes.diskBytes === undefined ? {} : { diskBytes: wishes.diskBytes }),
     ...(wishes.timeoutMs === undefined ? {} : { timeoutMs: wishes.timeoutMs }),
+    ...(wishes.pidsLimit === undefined ? {} : { pidsLimit: wishes.pidsLimit }),
     ...(wishes.terminal === undefined ? {} : { terminal: wishes.terminal }),
     ...(wishes.egress === undefined ? {} : { egress: wishes.egress }),
   };
@@ -183,7 +195,12 @@ async function runForPeople(
 ): Promise<number> {
   const { stdin, stdout, stderr } = context;
   const takesInput = args.flag('interactive') || spec.terminal !== undefined;
-  const streams: RunStreams = { stdout, stderr, ...(takesInput ? { stdin } : {}) };
+  const outputs = boundedOutputs(args, { stdout, stderr });
+  const streams: RunStreams = {
+    stdout: outputs.stdout,
+    stderr: outputs.stderr,
+    ...(takesInput ? { stdin } : {}),
+  };
   const restore: Array<() => void> = [];
   try {
     const outcome = await runOnce(spec, streams, {
@@ -192,8 +209,10 @@ async function runForPeople(
         if (spec.terminal !== undefined) restore.push(attachTerminal(context, guest));
       },
     });
-    if (outcome.failure !== undefined) {
-      stderr.write(formatError(outcome.failure, styleFor(stderr, context.env), args.flag('verbose')));
+    outputs.tellDropped();
+    const failure = failureOf(outcome);
+    if (failure !== undefined) {
+      stderr.write(formatError(failure, styleFor(stderr, context.env), args.flag('verbose')));
     }
     return outcome.exitCode;
   } finally {
@@ -227,8 +246,9 @@ async function runForJson(
   options: RunOptions,
   { environment, decision, resolveMs }: Resolved,
 ): Promise<number> {
-  const stdout = new CaptureStream(MAX_JSON_OUTPUT_BYTES);
-  const stderr = new CaptureStream(MAX_JSON_OUTPUT_BYTES);
+  const limitBytes = jsonOutputBytes(args);
+  const stdout = new CaptureStream(limitBytes);
+  const stderr = new CaptureStream(limitBytes);
   const streams = { stdout, stderr, ...(args.flag('interactive') ? { stdin: context.stdin } : {}) };
   const egress: EgressEvent[] = [];
   const outcome = await runOnce(spec, streams, {
@@ -245,11 +265,13 @@ async function runForJson(
 }
 
 function document(
-  { exitCode, signal, timedOut, oomKilled, failure, start, durationsMs }: RunOutcome,
+  outcome: RunOutcome,
   stdout: CaptureStream,
   stderr: CaptureStream,
   { environment, decision, resolveMs }: Resolved,
 ): Record<string, unknown> {
+  const { exitCode, signal, timedOut, oomKilled, start, durationsMs } = outcome;
+  const failure = failureOf(outcome);
   const [out, err] = [stdout.encoded(), stderr.encoded()];
   return {
     exitCode,
