@@ -8,7 +8,7 @@ const ROWS = [
   ['bytes', 'shape'],
   ['subprocess'],
   ['fsx', 'oci', 'tar', 'zstd', 'ext4', 'protocol', 'patch'],
-  ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network', 'config', 'listen', 'hostfs'],
+  ['blobs', 'registry', 'layers', 'agent', 'vmm', 'network', 'config', 'listen', 'mcp-clients', 'hostfs'],
   ['rootfs', 'kernels', 'disks'],
   ['environments'],
   ['sandboxes'],

@@ -326,6 +326,21 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         load: async () => (await import('./commands/mcp.js')).mcp,
       },
       {
+        name: 'mcp install',
+        summary: 'Give a coding agent the tools',
+        load: async () => (await import('./commands/mcp-clients.js')).mcpInstall,
+      },
+      {
+        name: 'mcp print-config',
+        summary: 'Show the entry for a configuration',
+        load: async () => (await import('./commands/mcp-clients.js')).mcpPrintConfig,
+      },
+      {
+        name: 'mcp doctor',
+        summary: 'Check the entries of coding agents',
+        load: async () => (await import('./commands/mcp-clients.js')).mcpDoctor,
+      },
+      {
         name: 'completion',
         summary: 'Print a completion script for a shell',
         load: async () => (await import('./commands/completion.js')).completion,

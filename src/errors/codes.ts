@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   DURATION_INVALID: 'usage',
   NAME_INVALID: 'usage',
   CONFIG_INVALID: 'usage',
+  CONFIG_BUSY: 'conflict',
 
   // Registry
   REGISTRY_UNAUTHORIZED: 'denied',

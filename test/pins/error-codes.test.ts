@@ -11,6 +11,7 @@ const PINNED: Readonly<Record<string, string>> = {
   DURATION_INVALID: 'usage',
   NAME_INVALID: 'usage',
   CONFIG_INVALID: 'usage',
+  CONFIG_BUSY: 'conflict',
   REGISTRY_UNAUTHORIZED: 'denied',
   REGISTRY_DENIED: 'denied',
   MANIFEST_UNKNOWN: 'notFound',
