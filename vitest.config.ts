@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 const REAL_PARTS_TIMEOUT_MS = 300_000;
+const UNIT_TIMEOUT_MS = 120_000;
+/** How long `expect.poll` waits for a state: a limit for what never comes, not for a busy machine. */
+const expect = { poll: { timeout: 60_000 } };
 
 export default defineConfig({
   test: {
@@ -9,7 +12,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/pins/**/*.test.ts'],
-          testTimeout: 30_000,
+          testTimeout: UNIT_TIMEOUT_MS,
+          hookTimeout: UNIT_TIMEOUT_MS,
+          expect,
         },
       },
       {
@@ -19,6 +24,7 @@ export default defineConfig({
           exclude: ['test/pins/**', 'test/vm/**', 'test/fixtures/**'],
           testTimeout: REAL_PARTS_TIMEOUT_MS,
           hookTimeout: REAL_PARTS_TIMEOUT_MS,
+          expect,
         },
       },
       {
@@ -29,6 +35,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: REAL_PARTS_TIMEOUT_MS,
           hookTimeout: REAL_PARTS_TIMEOUT_MS,
+          expect,
         },
       },
     ],

@@ -53,7 +53,7 @@ describe('acquireLock', () => {
     await expect(acquireLock(path, { timeoutMs: 0 })).rejects.toEqual(locked);
     process.kill(-(holder.pid ?? 0), 'SIGKILL');
     await once(holder, 'exit');
-    await (await acquireLock(path, { timeoutMs: 1000 })).release();
+    await (await acquireLock(path, { timeoutMs: 20_000 })).release();
   });
 
   it('does not follow a link put in its place', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cpuMsSince } from '../../test/support/timing.js';
 import { parseChallenges } from './challenge.js';
 
 /** As nested arrays, for comparison. */
@@ -90,11 +91,11 @@ describe('parseChallenges', () => {
       }),
       { numRuns: 5000 },
     );
-    const started = performance.now();
+    const started = process.cpuUsage();
     for (const unit of ['"', '\\', 'a', ' ', ',', 'a ', 'a=', '="\\', '/=']) {
       parseChallenges([`Bearer ${unit.repeat(Math.floor(16_000 / unit.length))}`]);
     }
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(cpuMsSince(started)).toBeLessThan(1000);
   });
 
   it('gets back what was written', () => {

@@ -89,9 +89,9 @@ describe.each(AGENTS)('%s', (_name, path) => {
       const before = performance.now();
       const { stdout, exit } = await execute(
         agent.client,
-        shell('echo now; (sleep 0.02; echo late; sleep 60) & exit 4'),
+        shell('echo now; (sleep 0.02; echo late; sleep 600) & exit 4'),
       );
-      expect(performance.now() - before).toBeLessThan(3000);
+      expect(performance.now() - before).toBeLessThan(120_000);
       expect(exit.exitCode).toBe(4);
       // On a busy machine the second line may come after the time that is given to it.
       expect(['now\nlate\n', 'now\n']).toContain(stdout);
@@ -133,9 +133,10 @@ describe.each(AGENTS)('%s', (_name, path) => {
     });
 
     it('measures time and memory', async () => {
+      const before = performance.now();
       const { exit } = await execute(agent.client, shell('sleep 0.1'));
       expect(exit.runtimeUs).toBeGreaterThan(100_000);
-      expect(exit.runtimeUs).toBeLessThan(5_000_000);
+      expect(exit.runtimeUs).toBeLessThanOrEqual((performance.now() - before) * 1000);
       expect(exit.maxRssKib).toBeGreaterThan(100);
     });
   });

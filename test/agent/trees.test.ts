@@ -16,10 +16,9 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { NewTreeItem } from '../../src/agent/index.js';
-import { AGENTS, buildAgents, execute, type LocalAgent, startLocalAgent } from '../support/agent.js';
+import { AGENTS, buildAgents, execute, type LocalAgent, startLocalAgent, until } from '../support/agent.js';
 
 beforeAll(buildAgents);
 
@@ -147,8 +146,8 @@ describe.each(AGENTS)('%s', (_name, path) => {
       await expect(agent.client.files.writeTree(directory, items)).rejects.toMatchObject({
         code: 'SIZE_MISMATCH',
       });
-      await sleep(100);
-      expect(await readdir(directory)).toEqual([]);
+      await agent.client.ping();
+      await until(async () => (await readdir(directory)).length === 0, 'everything to be removed');
     });
   });
 });

@@ -166,7 +166,7 @@ describe('requests that are not right', () => {
       Buffer.concat([Buffer.from(upgrade('exec.start')), Buffer.from([1, 0, 0, 0, 2]), Buffer.from('{}')]),
       Buffer.concat([Buffer.from(upgrade('exec.start')), randomBytes(50_000)]),
     ];
-    await Promise.all(inputs.map((input) => sendRaw(daemon.socketPath, input)));
+    await Promise.all(inputs.map((input) => sendRaw(daemon.socketPath, input, 1000)));
     expect((await ask(daemon.socketPath, 'GET', '/healthz')).status).toBe(200);
     const metrics = await ask(daemon.socketPath, 'GET', '/metrics');
     expect(metrics.body).toContain('hearth_attached_processes 0\n');

@@ -247,7 +247,11 @@ describe('an upload', () => {
       throw denied();
     };
     const head = `POST /v1/file.write HTTP/1.1\r\nhost: h\r\nhearth-input: {}\r\ncontent-length: 100000000\r\n\r\n`;
-    const answer = await sendRaw(socketPath, Buffer.concat([Buffer.from(head), Buffer.alloc(1_000_000)]));
+    const answer = await sendRaw(
+      socketPath,
+      Buffer.concat([Buffer.from(head), Buffer.alloc(1_000_000)]),
+      60_000,
+    );
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 403 .*GUEST_FILE_DENIED/s);
   });
 });

@@ -192,7 +192,7 @@ describe('kill -9', () => {
     await holder.ended;
     const killedAt = performance.now();
     await resultOf(waiting);
-    expect(performance.now() - killedAt).toBeLessThan(10_000);
+    expect(performance.now() - killedAt).toBeLessThan(120_000);
     expect(fetchesByBlob()).toEqual([1, 1, 1]);
     expectClean(bench, 1);
   });
@@ -225,11 +225,12 @@ describe('readers', () => {
     const { name } = await resultOf(start(bench, 'pull', [referenceOf('one')]));
     const store = await bench.open();
     let isReplacing = true;
+    let reads = 0;
     const replacing = (async () => {
-      for (let round = 0; round < 6; round += 1) await store.pull(referenceOf('one'), { force: true });
+      for (let round = 0; round < 6 || (reads <= 3 && round < 100); round += 1)
+        await store.pull(referenceOf('one'), { force: true });
       isReplacing = false;
     })();
-    let reads = 0;
     while (isReplacing) {
       reads += 1;
       for (const directory of readdirSync(join(bench.paths.data, 'environments', 'linux-x86_64'))) {

@@ -61,7 +61,7 @@ describe('falling through', () => {
     const progress = recorder();
     const began = performance.now();
     const environment = await store.ensureInstalled('debian:12', progress);
-    expect(performance.now() - began).toBeLessThan(7_000);
+    expect(performance.now() - began).toBeLessThan(60_000);
     expect(environment.source).toBe(url);
     expect(environment.installManifest.skipped_sources).toMatchObject([
       {
@@ -87,7 +87,7 @@ describe('falling through', () => {
       const store = await bench.open({ catalog: catalogOf([silent, { type: 'archive', url }]) });
       const began = performance.now();
       const environment = await store.ensureInstalled('debian:12');
-      expect(performance.now() - began).toBeLessThan(8_000);
+      expect(performance.now() - began).toBeLessThan(60_000);
       expect(environment.installManifest.skipped_sources).toMatchObject([{ code: 'REGISTRY_TIMEOUT' }]);
       expect(bench.entries()).toEqual(['debian_12-1.0.0']);
     } finally {
@@ -249,13 +249,13 @@ describe('Debian packages', () => {
 
   it('a kernel that cannot be had ends the build at once', async () => {
     const bench = openBench();
-    putProgram(bench, 'mmdebstrap', '[ "$1" = --version ] && exit 0; exec sleep 60');
+    putProgram(bench, 'mmdebstrap', '[ "$1" = --version ] && exit 0; exec sleep 600');
     const store = await bench.open({ catalog: catalogOf([PACKAGES]) });
     const began = performance.now();
     await expect(store.pull('debian:12', { kernel: 'ghost' })).rejects.toMatchObject({
       code: 'KERNEL_NOT_FOUND',
     });
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(performance.now() - began).toBeLessThan(120_000);
   });
 });
 
@@ -270,7 +270,7 @@ describe('the supervisor of mmdebstrap', () => {
 
   async function appears(path: string): Promise<void> {
     for (let waited = 0; !existsSync(path); waited += 20) {
-      if (waited > 5_000) throw new Error(`${path} did not appear`);
+      if (waited > 60_000) throw new Error(`${path} did not appear`);
       await sleep(20);
     }
   }

@@ -140,9 +140,9 @@ describe('a tunnel', () => {
   });
 
   it('outlives the time that a request may take to arrive', async () => {
-    const { proxy, authority } = await setUp((socket) => socket.pipe(socket), { headTimeoutMs: 100 });
+    const { proxy, authority } = await setUp((socket) => socket.pipe(socket), { headTimeoutMs: 2000 });
     const { socket } = await openTunnel(proxy.port, authority);
-    await sleep(300);
+    await sleep(2500);
     socket.end('still open');
     expect(await readAll(socket)).toBe('still open');
   });
@@ -249,15 +249,22 @@ describe('a tunnel is refused', () => {
   });
 
   it('and the record kept when the guest does not wait for the answer', async () => {
+    let reached = () => {};
+    const connecting = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
     const proxy = await startProxy({
       policy: { mode: 'public' },
-      connect: () => new Promise(() => {}),
+      connect: () => {
+        reached();
+        return new Promise(() => {});
+      },
       resolve: () => Promise.resolve(['93.184.216.34']),
     });
     open.push(proxy);
     const socket = connect(proxy.port, '127.0.0.1');
     socket.write('CONNECT a.test:443 HTTP/1.1\r\nHost: x\r\n\r\n');
-    await sleep(50);
+    await connecting;
     socket.resetAndDestroy();
     expect(await proxy.event(isLast)).toMatchObject({ decision: 'failed', reason: 'abandoned' });
   });

@@ -306,7 +306,7 @@ describe('a response', () => {
 
   it('that stops in the middle is given up', async () => {
     const { proxy, authority } = await setUp((_request, response) => void response.write('part'), {
-      responseIdleTimeoutMs: 100,
+      responseIdleTimeoutMs: 2000,
     });
     expect(await get(proxy, authority)).toContain('part');
     expect(await proxy.event(isLast)).toMatchObject({ decision: 'allowed', reason: 'idle-timeout' });

@@ -104,7 +104,7 @@ export async function startProxy(options: Omit<EgressProxyOptions, 'onDecision'>
       new Promise((resolve, reject) => {
         const timer = setTimeout(
           () => reject(new Error(`no such event among ${JSON.stringify(events)}`)),
-          20_000,
+          60_000,
         );
         const look = () => {
           const found = events.find(test);
@@ -126,7 +126,7 @@ export async function startProxy(options: Omit<EgressProxyOptions, 'onDecision'>
 export const isLast = (event: EgressEvent) => event.reason !== 'open';
 
 /** Everything a peer sends, as Latin-1 text, until it closes or `timeoutMs` pass. */
-export async function readAll(stream: Duplex, timeoutMs = 10_000): Promise<string> {
+export async function readAll(stream: Duplex, timeoutMs = 60_000): Promise<string> {
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   stream.on('error', () => {});

@@ -14,7 +14,7 @@ import { imageOf, indexOf, layerOf, noise, pushImages } from '../support/registr
 const layer = layerOf({ 'data/noise': noise(300_000) });
 const image = imageOf([layer]);
 const arm64 = imageOf([layerOf({ a: 'arm' })], { architecture: 'arm64' });
-const FAST = { retryBaseMs: 1, maxAttempts: 3, maxTransferAttempts: 3, headerTimeoutMs: 2000 } as const;
+const FAST = { retryBaseMs: 1, maxAttempts: 3, maxTransferAttempts: 3, headerTimeoutMs: 30_000 } as const;
 const SECRET = 'hunter2';
 
 let directory: string;

@@ -39,7 +39,8 @@ function writeLayer(name: string, count: number, bodyBytes: number, nameOf: (i: 
 
 interface Measured {
   readonly peakMib: number;
-  readonly ms: number;
+  /** Processor time, which other work on the machine does not lengthen. */
+  readonly cpuMs: number;
   readonly entryCount: number;
   readonly contentBytes: number;
   /** By all write calls of the process. */
@@ -60,10 +61,10 @@ describe('large images', () => {
   it('200,000 entries in one directory: indexed, in under 10 s and 256 MiB', () => {
     const layer = writeLayer('wide', 200_000, 1, (i) => `d/entry-${i}`);
     const outputPath = join(directory, 'wide.ext4');
-    const { peakMib, ms, entryCount } = measure([layer], outputPath);
+    const { peakMib, cpuMs, entryCount } = measure([layer], outputPath);
     expect(entryCount).toBe(200_001);
     expect(peakMib).toBeLessThan(PEAK_MIB);
-    expect(ms).toBeLessThan(10_000);
+    expect(cpuMs).toBeLessThan(10_000);
     assertClean(outputPath);
     expect(run('debugfs', ['-R', 'stat /d', outputPath])).toMatch(/Flags: 0x81000/);
     expect(run('debugfs', ['-R', 'stat /d/entry-123456', outputPath])).toMatch(/Type: regular/);

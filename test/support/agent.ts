@@ -52,7 +52,7 @@ export async function startLocalAgent(
 ): Promise<LocalAgent> {
   const { process: child, channel } = spawnAgent(options.path);
   const ended = once(child, 'exit');
-  const client = await connectAgent(channel, { timeoutMs: 10_000, ...options });
+  const client = await connectAgent(channel, { timeoutMs: 60_000, ...options });
   return {
     client,
     process: child,
@@ -85,12 +85,15 @@ export const shell = (script: string) => ({
   env: { PATH: '/usr/bin:/bin' },
 });
 
+const UNTIL_TIMEOUT_MS = 60_000;
+
 export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  const giveUpAt = Date.now() + UNTIL_TIMEOUT_MS;
+  while (Date.now() < giveUpAt) {
     if (await condition()) return;
     await sleep(25);
   }
-  throw new Error(`not within 5 s: ${what}`);
+  throw new Error(`not within ${UNTIL_TIMEOUT_MS / 1000} s: ${what}`);
 }
 
 /** Runs a command to its end; PATH is the tester's unless the spec has one. */

@@ -66,7 +66,7 @@ export function ask(
 export const JSON_HEADERS = { 'content-type': 'application/json' };
 
 /** Sends bytes as they are; what came back until the other side closed, or until `waitMs` after the last byte. */
-export async function sendRaw(socketPath: string, bytes: Buffer | string, waitMs = 1000): Promise<Buffer> {
+export async function sendRaw(socketPath: string, bytes: Buffer | string, waitMs: number): Promise<Buffer> {
   const socket = connect(socketPath);
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));

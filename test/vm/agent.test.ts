@@ -52,11 +52,11 @@ describe('the guest agent in a VM', () => {
     expect(await sh('ulimit -Sn; ulimit -Hn; umask')).toBe('1024\n524288\n0022\n');
     expect(await sh('cat /proc/1/oom_score_adj /proc/self/oom_score_adj')).toBe('-1000\n0\n');
     expect(await sh('ls -a /newroot /hearth 2>&1 | grep -c "No such"')).toBe('2\n');
-    // Right to half a second from the first command on; date cuts off the rest of the second.
+    // Set at the greeting, from the first command on; the time that the greeting took may be lacking.
     const asked = Date.now() / 1000;
     const guestSeconds = Number(await sh('date +%s'));
-    expect(guestSeconds).toBeGreaterThan(asked - 1.5);
-    expect(guestSeconds).toBeLessThan(Date.now() / 1000 + 0.5);
+    expect(guestSeconds).toBeGreaterThan(asked - 3);
+    expect(guestSeconds).toBeLessThan(Date.now() / 1000 + 1);
   });
 
   it('runs commands in every way', async () => {
@@ -130,10 +130,13 @@ describe('the guest agent in a VM', () => {
   it('sets the clock, forwards and backwards', async () => {
     await sh('date -s @1000000000');
     expect(await guest.client.setClock()).toBeLessThan(-1e6);
-    expect(Math.abs(Number(await sh('date +%s')) - Date.now() / 1000)).toBeLessThan(2);
+    const asked = Date.now() / 1000;
+    const guestSeconds = Number(await sh('date +%s'));
+    expect(guestSeconds).toBeGreaterThan(asked - 3);
+    expect(guestSeconds).toBeLessThan(Date.now() / 1000 + 1);
     await sh('date -s @4000000000');
     expect(await guest.client.setClock()).toBeGreaterThan(1e6);
-    expect(Math.abs(await guest.client.setClock())).toBeLessThan(500);
+    expect(Math.abs(await guest.client.setClock())).toBeLessThan(5000);
   });
 
   it('takes entropy, and reseeds by it', async () => {
@@ -247,7 +250,7 @@ describe('the guest agent in a VM', () => {
       argv: ['sh', '-c', 'trap "echo bye; exit 3" TERM; echo up; sleep 1000 & wait'],
     });
     await new Promise((resolve) => survivor.stdout.once('data', resolve));
-    await guest.client.shutdown({ graceMs: 5000 });
+    await guest.client.shutdown({ graceMs: 30_000 });
     expect((await survivor.exited).exitCode).toBe(3);
     expect(await guest.vm.exited).toMatchObject({ exitCode: 0 });
     expect((await guest.client.closed).code).toBe('AGENT_DISCONNECTED');

@@ -62,7 +62,7 @@ describe('hearth run', () => {
   it('ends a command that takes too long with 124, and shows what it wrote', async () => {
     const { exitCode, stdout } = await run(
       '--timeout',
-      '2s',
+      '6s',
       'debian:12',
       'sh',
       '-c',

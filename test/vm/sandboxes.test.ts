@@ -92,20 +92,20 @@ describe('exec', () => {
   });
 
   it('ends all of a command at its time limit with 124, and shows what it wrote', async () => {
-    const { exitCode, stdout } = await sh('echo before; sleep 777 & sleep 777', {}, '--timeout', '1s');
+    const { exitCode, stdout } = await sh('echo before; sleep 777 & sleep 777', {}, '--timeout', '5s');
     expect(exitCode).toBe(124);
     expect(stdout.toString()).toBe('before\n');
-    expect((await sh('cat /proc/[0-9]*/cmdline | tr "\\0" " "')).stdout.toString()).not.toContain(
-      'sleep 777',
-    );
+    await expect
+      .poll(async () => (await sh('cat /proc/[0-9]*/cmdline | tr "\\0" " "')).stdout.toString())
+      .not.toContain('sleep 777');
   });
 
   it('ends with its command, whoever holds its pipes', async () => {
     const startedAt = performance.now();
-    const { stdout, exitCode } = await sh('sleep 60 & echo done');
+    const { stdout, exitCode } = await sh('sleep 600 & echo done');
     expect(exitCode).toBe(0);
     expect(stdout.toString()).toBe('done\n');
-    expect(performance.now() - startedAt).toBeLessThan(30_000);
+    expect(performance.now() - startedAt).toBeLessThan(120_000);
   });
 
   it('passes signals on', async () => {
@@ -152,14 +152,16 @@ describe('exec', () => {
       onSpawn: (child) => child.stdout.once('data', () => child.kill('SIGKILL')),
     });
     await expect
-      .poll(async () => (await sh('cat /proc/[0-9]*/cmdline | tr "\\0" " "')).stdout.toString(), {
-        timeout: 10_000,
-      })
+      .poll(async () => (await sh('cat /proc/[0-9]*/cmdline | tr "\\0" " "')).stdout.toString())
       .not.toContain('sleep 888');
   });
 
   it('leaves a detached command running, and takes it up again from where its output begins', async () => {
-    const started = await sh('echo one; echo bad >&2; sleep 3; echo two; exit 5', {}, '-d');
+    const started = await sh(
+      'echo one; echo bad >&2; until [ -e /tmp/go ]; do sleep 0.2; done; echo two; exit 5',
+      {},
+      '-d',
+    );
     const id = started.stdout.toString().trim();
     expect(started.exitCode).toBe(0);
     expect(id).toMatch(/^\d+$/);
@@ -169,6 +171,7 @@ describe('exec', () => {
     expect((await inspect()).execs).toContainEqual(
       expect.objectContaining({ execId: Number(id), running: true }),
     );
+    await sh('touch /tmp/go');
     const attached = await hearth(['exec', '--attach', id, NAME]);
     expect(attached.stdout.toString()).toBe('one\ntwo\n');
     expect(attached.stderr).toBe('bad\n');
@@ -215,8 +218,10 @@ describe('a sandbox', () => {
     expect(refused.stderr).toContain(`hearth resume ${NAME}`);
     await new Promise((resolve) => setTimeout(resolve, 3000));
     await hearth(['resume', NAME]);
+    const asked = Date.now() / 1000;
     const seconds = Number((await sh('date +%s')).stdout.toString());
-    expect(Math.abs(seconds - Date.now() / 1000)).toBeLessThan(3);
+    expect(seconds).toBeGreaterThan(asked - 2.5);
+    expect(seconds).toBeLessThan(Date.now() / 1000 + 1);
   });
 
   it('is not removed while it runs, and keeps its disk when it is stopped', async () => {
@@ -229,10 +234,21 @@ describe('a sandbox', () => {
   });
 
   it('is stopped when it is idle, not while something runs in it', async () => {
+    let begun: () => void = () => {};
+    const up = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const running = sh('echo up; until [ -e /tmp/through ]; do sleep 0.2; done; echo through', {
+      onSpawn: (child) => child.stdout.once('data', () => begun()),
+    });
+    await up;
     await hearth(['update', '--idle-timeout', '2s', NAME]);
-    expect((await sh('sleep 5; echo through')).stdout.toString()).toBe('through\n');
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    expect((await inspect()).sandbox).toMatchObject({ state: 'running' });
+    await sh('touch /tmp/through');
+    expect((await running).stdout.toString()).toBe('up\nthrough\n');
     await expect
-      .poll(async () => (await inspect()).sandbox, { timeout: 30_000, interval: 500 })
+      .poll(async () => (await inspect()).sandbox, { interval: 500 })
       .toMatchObject({ state: 'stopped', stopReason: 'idle' });
     await hearth(['update', '--idle-timeout', 'none', NAME]);
     expect((await hearth(['start', NAME])).exitCode).toBe(0);
@@ -241,9 +257,7 @@ describe('a sandbox', () => {
   it('is removed when its time is up, and leaves nothing', async () => {
     const name = `${NAME}-short`;
     await hearth(['create', '--name', name, '--ttl', '3s', 'debian:12']);
-    await expect
-      .poll(async () => (await hearth(['inspect', name])).exitCode, { timeout: 20_000, interval: 500 })
-      .toBe(3);
+    await expect.poll(async () => (await hearth(['inspect', name])).exitCode, { interval: 500 }).toBe(3);
   });
 
   it('grows its disk', async () => {

@@ -77,8 +77,10 @@ describe('a warm start', () => {
   });
 
   it('has the right time', async () => {
+    const asked = Date.now() / 1000;
     const { stdout } = await run([], 'sh', '-c', 'date +%s');
-    expect(Math.abs(Number(stdout) - Date.now() / 1000)).toBeLessThan(3);
+    expect(Number(stdout)).toBeGreaterThan(asked - 3);
+    expect(Number(stdout)).toBeLessThan(Date.now() / 1000 + 1);
   });
 
   it('never sees what another VM wrote', async () => {

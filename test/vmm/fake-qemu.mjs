@@ -49,11 +49,12 @@ const behaviours = {
   panic: () => {
     greet(7, 2);
     serve();
-    setTimeout(() => {
+    // When its agent is spoken to: the start is over then.
+    agent.once('data', () => {
       guestConsole.write('[    0.1] Kernel panic - not syncing: \u001b[31mno init\r\n', () =>
         process.exit(0),
       );
-    }, 200);
+    });
   },
   stuck: () => {
     process.on('SIGTERM', () => undefined);
@@ -67,13 +68,10 @@ const behaviours = {
     guestConsole.write('Linux version 6.1.0\n');
   },
   runs: () => {
-    greet(7, 2);
-    serve();
-    setTimeout(() => {
-      guestConsole.write('VFS: Unable to mount root\nKernel panic - not syncing: VFS\n', () =>
-        process.exit(0),
-      );
-    }, 100);
+    guestConsole.write('VFS: Unable to mount root\nKernel panic - not syncing: VFS\n', () => {
+      greet(7, 2);
+      serve();
+    });
   },
 };
 behaviours[behaviour]();

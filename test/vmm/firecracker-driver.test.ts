@@ -155,7 +155,7 @@ describe('the Firecracker driver', () => {
     const spec = await kvm({ disks: [{ path: '/d', format: 'raw', readOnly: false }] });
     const startedAt = performance.now();
     await expect((await driver(behaviour)).start(spec)).rejects.toMatchObject(expected);
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(performance.now() - startedAt).toBeLessThan(60_000);
     expect((await readdir(spec.directory)).filter((name) => name.endsWith('.sock'))).toEqual([]);
   });
 

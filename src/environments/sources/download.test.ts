@@ -65,7 +65,8 @@ describe('download', () => {
   ];
   it.each(failures)('reports %s', async (_name, respond, code) => {
     answer = respond;
-    const options = { headerTimeoutMs: 200, stallTimeoutMs: 200, maxBytes: 100 };
+    const timeoutMs = code === 'ENVIRONMENT_SOURCE_UNAVAILABLE' ? 200 : 60_000;
+    const options = { headerTimeoutMs: timeoutMs, stallTimeoutMs: timeoutMs, maxBytes: 100 };
     await expect(get(options)).rejects.toMatchObject({ code, hint: expect.any(String) });
   });
 
