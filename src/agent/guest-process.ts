@@ -20,7 +20,7 @@ import type { AgentStream, StreamHandler } from './agent-stream.js';
 import { WINDOW_BYTES } from './connection.js';
 import { agentTimeout, guestError, protocolError } from './errors.js';
 import { signalName, signalNumber, type TerminalSize } from './exec-spec.js';
-import { Inbound, Outbound } from './pipe-ends.js';
+import { addCredit, Inbound, Outbound } from './pipe-ends.js';
 
 /** The guest ends a call at its time limit; after so much more the host stops believing that it will. */
 const TIMEOUT_SLACK_MS = 15_000;
@@ -123,6 +123,8 @@ export class RemoteProcess implements GuestProcess, StreamHandler {
   #stream: AgentStream | undefined;
   #over = false;
   #hasStarted = false;
+  /** Granted for an input that another client of the command had. */
+  #unusedCreditBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #resolveStarted: (start: ExecStart) => void = () => {};
   #rejectStarted: (reason: unknown) => void = () => {};
@@ -195,7 +197,8 @@ export class RemoteProcess implements GuestProcess, StreamHandler {
   #granted(frame: Frame): void {
     const { channel, bytes } = decodeMessage(WINDOW, frame.payload);
     if (channel !== 0) throw protocolError('window for a channel of the guest', { channel });
-    this.#input?.grant(bytes);
+    if (this.#input !== undefined) this.#input.grant(bytes);
+    else this.#unusedCreditBytes = addCredit(this.#unusedCreditBytes, bytes);
   }
 
   #begun(frame: Frame): void {

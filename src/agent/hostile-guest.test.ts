@@ -81,6 +81,11 @@ describe('frames out of place', () => {
     ['a message that is too short', () => guest.frame(1, STARTED.type, Buffer.alloc(31))],
     ['a message that is too long', () => guest.frame(1, STARTED.type, Buffer.alloc(33))],
     ['an error without its text', () => guest.frame(1, ERROR.type, Buffer.alloc(4))],
+    ['a window of nothing', () => guest.send(1, WINDOW, { channel: 0, bytes: 0 })],
+    [
+      'windows of more than 1 MiB together',
+      () => twice((turn) => guest.send(1, WINDOW, { channel: 0, bytes: 1024 * 1024 - 1 + turn })),
+    ],
     ['a window for what the guest sends', () => guest.send(1, WINDOW, { channel: 1, bytes: 1 })],
     ['data on the input', () => data(1, 0, 1)],
     ['data after the end of its channel', () => twice((sizeBytes) => data(1, 1, sizeBytes))],

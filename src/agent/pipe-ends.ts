@@ -3,7 +3,7 @@
  * nothing piles up beyond the window that was granted.
  */
 import { Readable, Writable } from 'node:stream';
-import { MAX_DATA_BYTES } from '../protocol/index.js';
+import { MAX_DATA_BYTES, MAX_WINDOW_BYTES } from '../protocol/index.js';
 import { protocolError } from './errors.js';
 
 /** So many small pieces are joined into one: a piece costs more than its bytes. */
@@ -107,6 +107,18 @@ export class Inbound {
   }
 }
 
+/**
+ * What may be sent after a window of so many bytes.
+ *
+ * @throws {HearthError} `AGENT_PROTOCOL_INVALID` for a window of nothing, and for more than 1 MiB in all: a guest could
+ *   send such windows for ever, each of them valid.
+ */
+export function addCredit(creditBytes: number, bytes: number): number {
+  const sum = creditBytes + bytes;
+  if (bytes > 0 && sum <= MAX_WINDOW_BYTES) return sum;
+  throw protocolError('window out of range', { bytes, grantedBytes: creditBytes });
+}
+
 /** Bytes to the guest. Holds what the caller has written until the guest grants it. */
 export class Outbound {
   readonly writable: Writable;
@@ -139,8 +151,7 @@ export class Outbound {
   }
 
   grant(bytes: number): void {
-    if (this.#creditBytes + bytes > Number.MAX_SAFE_INTEGER) throw protocolError('window overflow');
-    this.#creditBytes += bytes;
+    this.#creditBytes = addCredit(this.#creditBytes, bytes);
     this.#pump();
   }
 
