@@ -45,13 +45,41 @@ export {
   type AttachOptions,
   type ConsoleLog,
   type CreateSandboxOptions,
+  type EgressPiece,
+  type RestoreOptions,
   type RunningCommand,
   Sandbox,
   type SandboxChanges,
   type SandboxInfo,
   type SandboxStats,
   type SpawnOptions,
+  type StartOptions,
 } from './sandbox.js';
+export type {
+  FileContent,
+  FileEntry,
+  FileInfo,
+  ListOptions,
+  MakeDirectoryOptions,
+  ReadOptions,
+  ReadStreamOptions,
+  ReadTreeOptions,
+  RemoveFileOptions,
+  SandboxFiles,
+  WriteOptions,
+  WriteTreeOptions,
+} from './sandbox-files.js';
 export type { PublishedPort, SandboxPorts } from './sandbox-ports.js';
 export type { SandboxProcess } from './sandbox-process.js';
+export type { ForkOptions, SandboxSnapshots, SnapshotInfo } from './sandbox-snapshots.js';
+export type {
+  AppliedPatch,
+  ApplyPatchOptions,
+  DiffOptions,
+  PushedFiles,
+  PushOptions,
+  SandboxWorkspace,
+  WorkspaceDiff,
+  WorkspaceInfo,
+} from './sandbox-workspace.js';
 export type { Sandboxes } from './sandboxes.js';

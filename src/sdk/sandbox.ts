@@ -1,4 +1,5 @@
 /** A sandbox as a program holds it. */
+import { resolve } from 'node:path';
 import type { TerminalSize } from '../agent/index.js';
 import type { OperationInput, OperationOutput, Service } from '../contract/index.js';
 import { HearthError } from '../errors/index.js';
@@ -13,17 +14,31 @@ import {
 } from './command.js';
 import { callOptions, type ProgressOptions } from './environments.js';
 import { openService } from './open-service.js';
+import { SandboxFiles } from './sandbox-files.js';
 import { SandboxPorts } from './sandbox-ports.js';
 import { SandboxProcess } from './sandbox-process.js';
+import { type ForkOptions, SandboxSnapshots } from './sandbox-snapshots.js';
+import { SandboxWorkspace } from './sandbox-workspace.js';
 
 export type SandboxInfo = OperationOutput<'sandbox.start'>['sandbox'];
 export type SandboxStats = OperationOutput<'sandbox.stats'>;
 export type RunningCommand = OperationOutput<'sandbox.inspect'>['execs'][number];
+export type EgressPiece = OperationOutput<'sandbox.egress'>;
 export type SandboxChanges = Omit<OperationInput<'sandbox.update'>, 'sandbox'>;
 
 export interface CreateSandboxOptions extends CreateSandboxSpec, ProgressOptions {
   /** Boot it. Default true. */
   readonly start?: boolean | undefined;
+}
+
+export interface StartOptions extends ProgressOptions {
+  /** Boot, rather than resume a VM that has booted before. */
+  readonly cold?: boolean | undefined;
+}
+
+export interface RestoreOptions extends ProgressOptions {
+  /** Leave the memory aside; it is stopped then. */
+  readonly diskOnly?: boolean | undefined;
 }
 
 export interface SpawnOptions extends CommandOptions {
@@ -55,8 +70,13 @@ const DEFAULT_RING_BYTES = 1024 * 1024;
 
 export class Sandbox implements AsyncDisposable {
   readonly id: string;
+  /** Its files, while it runs. */
+  readonly files: SandboxFiles;
   /** Its published ports. */
   readonly ports: SandboxPorts;
+  readonly snapshots: SandboxSnapshots;
+  /** Its `/workspace`, when it was created with one. */
+  readonly workspace: SandboxWorkspace;
   readonly #service: Service;
   readonly #removesOnDispose: boolean;
   #info: SandboxInfo;
@@ -67,7 +87,10 @@ export class Sandbox implements AsyncDisposable {
     this.#info = info;
     this.id = info.id;
     this.#removesOnDispose = options.removesOnDispose;
+    this.files = new SandboxFiles(service, info.id);
     this.ports = new SandboxPorts(async () => (await this.refresh()).ports);
+    this.snapshots = new SandboxSnapshots(service, info.id);
+    this.workspace = new SandboxWorkspace(service, info.id);
   }
 
   /** As `hearth.sandboxes.create` of the user's daemon, in one step. */
@@ -79,7 +102,12 @@ export class Sandbox implements AsyncDisposable {
   /** @internal */
   static async made(service: Service, options: CreateSandboxOptions): Promise<Sandbox> {
     const { signal: _signal, onProgress: _onProgress, start = true, ...spec } = options;
-    const { sandbox: info } = await service.call('sandbox.create', spec, callOptions(options));
+    const { workspace } = spec;
+    const seedPath = workspace?.seedPath;
+    // The daemon has another working directory.
+    const input =
+      seedPath === undefined ? spec : { ...spec, workspace: { ...workspace, seedPath: resolve(seedPath) } };
+    const { sandbox: info } = await service.call('sandbox.create', input, callOptions(options));
     const sandbox = new Sandbox(service, info, { removesOnDispose: true });
     if (!start) return sandbox;
     try {
@@ -150,9 +178,41 @@ export class Sandbox implements AsyncDisposable {
     return answer.execs;
   }
 
-  /** Boots it; does nothing when it runs. */
-  async start(options: ProgressOptions = {}): Promise<void> {
-    this.#heard(await this.#service.call('sandbox.start', this.#self, callOptions(options)));
+  /** Starts it; does nothing when it runs. @param options cold: boot, rather than resume an earlier boot. */
+  async start(options: StartOptions = {}): Promise<void> {
+    this.#heard(await this.#service.call('sandbox.start', this.#starting(options), callOptions(options)));
+  }
+
+  /** Gives it back its first disk; it runs again when it ran. */
+  async reset(options: StartOptions = {}): Promise<void> {
+    this.#heard(await this.#service.call('sandbox.reset', this.#starting(options), callOptions(options)));
+  }
+
+  /**
+   * Takes it back to one of its snapshots: with the memory, running, when that was saved; or stopped, with its disk
+   * alone.
+   *
+   * @throws {HearthError} `SNAPSHOT_NOT_FOUND`, `VM_SNAPSHOT_INCOMPATIBLE`. Nothing has changed then.
+   */
+  async restore(name: string, options: RestoreOptions = {}): Promise<void> {
+    const { diskOnly } = options;
+    const input = { ...this.#self, name, ...(diskOnly === undefined ? {} : { diskOnly }) };
+    this.#heard(await this.#service.call('sandbox.restore', input, callOptions(options)));
+  }
+
+  /** A sandbox that goes on from where this one is, with memory and disk of its own; `await using` removes it. */
+  async fork(options: ForkOptions = {}): Promise<Sandbox> {
+    const [copy] = await this.forkMany(1, options);
+    if (copy !== undefined) return copy;
+    throw new HearthError('INTERNAL', 'a fork gave no copy', { details: { sandbox: this.id } });
+  }
+
+  /** Several at once, for which it stands still only once. */
+  async forkMany(count: number, options: ForkOptions = {}): Promise<Sandbox[]> {
+    const { signal: _signal, onProgress: _onProgress, ...wishes } = options;
+    const input = { ...wishes, ...this.#self, count };
+    const { sandboxes } = await this.#service.call('sandbox.fork', input, callOptions(options));
+    return sandboxes.map((info) => new Sandbox(this.#service, info, { removesOnDispose: true }));
   }
 
   /** Shuts it down; its disk stays. @param options graceMs: for its processes to end; default 10 s. */
@@ -194,6 +254,11 @@ export class Sandbox implements AsyncDisposable {
     return await this.#service.call('sandbox.stats', this.#self);
   }
 
+  /** What it has connected to or was refused, or what came after a cursor. */
+  async egress(options: { readonly maxBytes?: number; readonly cursor?: string } = {}): Promise<EgressPiece> {
+    return await this.#service.call('sandbox.egress', { ...this.#self, ...options });
+  }
+
   /** The end of its console, or what came after a cursor. */
   async logs(options: { readonly maxBytes?: number; readonly cursor?: string } = {}): Promise<ConsoleLog> {
     const { base64, cursor } = await this.#service.call('sandbox.logs', { ...this.#self, ...options });
@@ -204,6 +269,10 @@ export class Sandbox implements AsyncDisposable {
   /** Removes it, if this handle is from `create`. One from `get` or `list` leaves it as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#removesOnDispose) await this.remove();
+  }
+
+  #starting({ cold }: StartOptions): { readonly sandbox: string; readonly cold?: boolean } {
+    return { ...this.#self, ...(cold === undefined ? {} : { cold }) };
   }
 
   get #self(): { readonly sandbox: string } {

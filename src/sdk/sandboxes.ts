@@ -1,6 +1,7 @@
 /** The sandboxes of a user. */
 import type { Service } from '../contract/index.js';
 import { type CreateSandboxOptions, Sandbox } from './sandbox.js';
+import type { SnapshotInfo } from './sandbox-snapshots.js';
 
 export class Sandboxes {
   readonly #service: Service;
@@ -27,6 +28,11 @@ export class Sandboxes {
   async get(reference: string): Promise<Sandbox> {
     const { sandbox } = await this.#service.call('sandbox.inspect', { sandbox: reference });
     return new Sandbox(this.#service, sandbox, { removesOnDispose: false });
+  }
+
+  /** The snapshots of all of them, oldest first. */
+  async snapshots(): Promise<SnapshotInfo[]> {
+    return (await this.#service.call('snapshot.list', {})).snapshots;
   }
 
   /** Oldest first. */
