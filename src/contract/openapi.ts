@@ -4,6 +4,8 @@ import { ERROR_CODES, ERROR_KINDS } from '../errors/index.js';
 import type { Operation } from './operation.js';
 import { OPERATIONS, PROCESS_OPERATIONS } from './operations.js';
 import { errorSchema, sandboxOutput } from './schemas.js';
+import { DOWNLOAD_OPERATIONS, UPLOAD_OPERATIONS } from './stream-operations.js';
+import { ERROR_TRAILER, HEAD_HEADER, INPUT_HEADER } from './stream-wire.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -23,6 +25,12 @@ export function openApiDocument(version: string): Json {
   }
   for (const [name, { doc, input }] of Object.entries(PROCESS_OPERATIONS)) {
     paths[`/v1/${name}`] = { post: conversation(name, doc, input, schemas) };
+  }
+  for (const [name, row] of Object.entries(DOWNLOAD_OPERATIONS)) {
+    paths[`/v1/${name}`] = { post: downloaded(name, row, schemas) };
+  }
+  for (const [name, row] of Object.entries(UPLOAD_OPERATIONS)) {
+    paths[`/v1/${name}`] = { post: uploaded(name, row, schemas) };
   }
   paths['/healthz'] = { get: look('health', 'Whether the daemon answers', health()) };
   paths['/readyz'] = { get: look('ready', 'Whether the daemon takes work', health()) };
@@ -98,6 +106,68 @@ function conversation(name: string, doc: string, input: z.ZodType, schemas: Sche
       'Send `connection: Upgrade` and `upgrade: hearth-process`, and no body. Frames of a type (1 byte), a length (4 bytes, big-endian) and a payload follow; the first one, of type 1, is this request as JSON. docs/http-api.md has the others.',
     requestBody: { content: json(schemas.of(input, 'input')) },
     responses: { 101: { description: 'The conversation begins' }, default: ERROR_RESPONSE },
+  };
+}
+
+interface DownloadRow {
+  readonly doc: string;
+  readonly input: z.ZodType;
+  readonly head: z.ZodType;
+  readonly mediaType: string;
+}
+
+interface UploadRow {
+  readonly doc: string;
+  readonly input: z.ZodType;
+  readonly output: z.ZodType;
+  readonly mediaType: string;
+}
+
+function downloaded(name: string, { doc, input, head, mediaType }: DownloadRow, schemas: Schemas): Json {
+  return {
+    operationId: name,
+    tags: [tagOf(name)],
+    summary: doc,
+    description: `A download that fails midway breaks off; to a client that sends \`te: trailers\` the trailer \`${ERROR_TRAILER}\` says why.`,
+    parameters: [inputHeader(input, schemas)],
+    responses: {
+      200: {
+        description: 'The bytes, as fast as they are taken',
+        headers: {
+          [HEAD_HEADER]: {
+            description: 'What is known before the first byte, as JSON',
+            required: true,
+            content: json(schemas.of(head, 'output')),
+          },
+        },
+        content: { [mediaType]: {} },
+      },
+      default: ERROR_RESPONSE,
+    },
+  };
+}
+
+function uploaded(name: string, { doc, input, output, mediaType }: UploadRow, schemas: Schemas): Json {
+  return {
+    operationId: name,
+    tags: [tagOf(name)],
+    summary: doc,
+    parameters: [inputHeader(input, schemas)],
+    requestBody: { required: true, content: { [mediaType]: {} } },
+    responses: {
+      200: { description: 'Done', content: json(envelope('result', schemas.of(output, 'output'))) },
+      default: ERROR_RESPONSE,
+    },
+  };
+}
+
+function inputHeader(input: z.ZodType, schemas: Schemas): Json {
+  return {
+    name: INPUT_HEADER,
+    in: 'header',
+    required: true,
+    description: 'The input as JSON, in ASCII: other characters as \\u escapes',
+    content: json(schemas.of(input, 'input')),
   };
 }
 

@@ -133,6 +133,7 @@ class OperationServer {
       return;
     }
     const name = operationOf(request);
+    const startedAt = performance.now();
     const answer = new Answer(request, response);
     this.#requests += 1;
     const gone = new AbortController();
@@ -144,18 +145,19 @@ class OperationServer {
       this.#assertVersion(request, name);
       if (request.method !== 'POST') throw unknownOperation(`${request.method} ${name}`);
       if (isDownload(name)) {
-        this.#metrics.count(name, await this.#download(name, request, response, gone.signal));
+        const outcome = await this.#download(name, request, response, gone.signal);
+        this.#metrics.count(name, outcome, startedAt);
         return;
       }
       const result = isUpload(name)
         ? await this.#upload(name, request, gone.signal)
         : await this.#carryOut(name, request, answer, gone.signal);
-      this.#metrics.count(name, 'ok');
+      this.#metrics.count(name, 'ok', startedAt);
       answer.result(result);
       if (name === 'daemon.stop') this.#options.onStop(isKeep(result) ? 'keep' : 'stop');
     } catch (error) {
       const json = errorToJson(error);
-      this.#metrics.count(isOperation(name) || isStream(name) ? name : 'unknown', json.code);
+      this.#metrics.count(isOperation(name) || isStream(name) ? name : 'unknown', json.code, startedAt);
       answer.error(json);
       // What was not read of a request would be taken for the next one.
       if (isUpload(name)) discardRest(request);
@@ -168,6 +170,7 @@ class OperationServer {
 
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, guard: Guard): Promise<void> {
     const name = operationOf(request);
+    const startedAt = performance.now();
     socket.on('error', () => socket.destroy());
     try {
       guard(request);
@@ -190,7 +193,7 @@ class OperationServer {
         inputTimeoutMs: this.#limits.requestTimeoutMs,
         open: (input, signal) => this.#options.service.process(name, input as never, { signal }),
       });
-      this.#metrics.count(name, 'ok');
+      this.#metrics.count(name, 'ok', startedAt);
     } finally {
       this.#processes -= 1;
       this.lastActiveAt = performance.now();
@@ -240,7 +243,7 @@ class OperationServer {
 
   #turnAway(error: unknown, request: IncomingMessage, response: ServerResponse): void {
     const json = errorToJson(error);
-    this.#metrics.count('unknown', json.code);
+    this.#metrics.count('unknown', json.code, performance.now());
     if (json.code === 'DAEMON_UNAUTHORIZED') response.setHeader('www-authenticate', 'Bearer');
     finishJson(response, statusOf(json), { error: json });
     if (!request.complete) request.destroy();
@@ -258,7 +261,9 @@ class OperationServer {
         return;
       case '/metrics':
         response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
-        response.end(this.#metrics.text(runtime, this.#processes));
+        response.end(
+          this.#metrics.text({ version, runtime, requests: this.#requests, processes: this.#processes }),
+        );
         return;
       default:
         finishJson(response, 404, { error: unknownOperation(`GET ${url.slice(0, 64)}`).toJSON() });

@@ -3,7 +3,13 @@
  * writes it again; what changes there changes for users.
  */
 import { expect, it } from 'vitest';
-import { OPERATIONS, openApiDocument, PROCESS_OPERATIONS } from '../../src/contract/index.js';
+import {
+  DOWNLOAD_OPERATIONS,
+  OPERATIONS,
+  openApiDocument,
+  PROCESS_OPERATIONS,
+  UPLOAD_OPERATIONS,
+} from '../../src/contract/index.js';
 import { ERROR_CODES } from '../../src/errors/index.js';
 import { packageVersion } from '../../src/fsx/index.js';
 
@@ -19,7 +25,8 @@ it('is what docs/openapi.json says', async () => {
 });
 
 it('has every operation and every error code', () => {
-  const operations = [...Object.keys(OPERATIONS), ...Object.keys(PROCESS_OPERATIONS)];
+  const tables = [OPERATIONS, PROCESS_OPERATIONS, DOWNLOAD_OPERATIONS, UPLOAD_OPERATIONS];
+  const operations = tables.flatMap((table) => Object.keys(table));
   expect(Object.keys(document.paths)).toEqual(
     expect.arrayContaining(operations.map((name) => `/v1/${name}`)),
   );

@@ -116,11 +116,14 @@ describe('kill -9 of the daemon', () => {
     const starting = hearth(['start', name]);
     // Asked at the daemon itself: a process for each question would be slower than the start.
     const body = JSON.stringify({ sandbox: name });
-    const state = async () =>
-      JSON.parse(
-        (await ask(daemon.socketPath, 'POST', '/v1/sandbox.inspect', { headers: JSON_HEADERS, body })).body,
-      ).result.sandbox.state;
-    await expect.poll(state, { interval: 5 }).toBe('starting');
+    const seen = async (): Promise<{ state: string; pid: number | null }> => {
+      const answer = await ask(daemon.socketPath, 'POST', '/v1/sandbox.inspect', {
+        headers: JSON_HEADERS,
+        body,
+      });
+      return JSON.parse(answer.body).result.sandbox;
+    };
+    await expect.poll(seen, { interval: 5 }).toMatchObject({ state: 'starting', pid: expect.any(Number) });
     await killDaemon();
     expect((await starting).exitCode).toBe(7);
     daemon = await serve(SHARED_HOME);
