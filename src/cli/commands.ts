@@ -180,6 +180,61 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         summary: 'Apply a patch to a workspace, all of it or nothing',
         load: async () => (await import('./commands/workspace.js')).patchApply,
       },
+      {
+        name: 'service start',
+        summary: 'Start a service and wait until it is ready',
+        load: async () => (await import('./commands/service.js')).serviceStart,
+      },
+      {
+        name: 'service list',
+        summary: 'List the services of a sandbox',
+        load: async () => (await import('./commands/service.js')).serviceList,
+      },
+      {
+        name: 'service status',
+        summary: 'Show how a service is',
+        load: async () => (await import('./commands/service.js')).serviceStatus,
+      },
+      {
+        name: 'service logs',
+        summary: 'Show what a service wrote',
+        load: async () => (await import('./commands/service.js')).serviceLogs,
+      },
+      {
+        name: 'service stop',
+        summary: 'Stop a service',
+        load: async () => (await import('./commands/service.js')).serviceStop,
+      },
+      {
+        name: 'shell open',
+        summary: 'Open a shell that stays open between calls',
+        load: async () => (await import('./commands/shell.js')).shellOpen,
+      },
+      {
+        name: 'shell list',
+        summary: 'List the open shells of a sandbox',
+        load: async () => (await import('./commands/shell.js')).shellList,
+      },
+      {
+        name: 'shell read',
+        summary: 'Print what a shell wrote',
+        load: async () => (await import('./commands/shell.js')).shellRead,
+      },
+      {
+        name: 'shell write',
+        summary: 'Type a line into a shell',
+        load: async () => (await import('./commands/shell.js')).shellWrite,
+      },
+      {
+        name: 'shell signal',
+        summary: 'Interrupt what runs in a shell',
+        load: async () => (await import('./commands/shell.js')).shellSignal,
+      },
+      {
+        name: 'shell close',
+        summary: 'Close a shell',
+        load: async () => (await import('./commands/shell.js')).shellClose,
+      },
     ],
   },
   {

@@ -3,6 +3,7 @@
  * in-process service all read this table.
  */
 import type { z } from 'zod';
+import { BACKGROUND_OPERATIONS } from './background-operations.js';
 import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
 import { FILE_OPERATIONS } from './file-operations.js';
 import { NETWORK_OPERATIONS } from './network-operations.js';
@@ -87,6 +88,7 @@ export const OPERATIONS = {
   ...FILE_OPERATIONS,
   ...NETWORK_OPERATIONS,
   ...WORKSPACE_OPERATIONS,
+  ...BACKGROUND_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */

@@ -1,6 +1,7 @@
 /** The operations as a program calls them, whoever carries them out: this process or the daemon. */
 import type { GuestProcess } from '../agent/index.js';
 import type { Runtime } from '../sandboxes/index.js';
+import { backgroundHandlers } from './background-handlers.js';
 import { environmentHandlers } from './environment-handlers.js';
 import { fileHandlers } from './file-handlers.js';
 import type { HandlersOf, ServiceCallOptions } from './handlers.js';
@@ -112,6 +113,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...fileHandlers(runtime.files),
     ...networkHandlers(runtime),
     ...workspaceHandlers(runtime),
+    ...backgroundHandlers(runtime.background),
   };
 }
 

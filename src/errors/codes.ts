@@ -174,7 +174,7 @@ export const ERROR_CODES = {
   EXEC_OUT_OF_MEMORY: 'limit',
   SANDBOXES_TOO_MANY: 'limit',
 
-  // Workspaces: seeds, patches, services
+  // Workspaces: seeds, patches, services, shells
   WORKSPACE_MISSING: 'conflict',
   SEED_INVALID: 'usage',
   PATCH_INVALID: 'usage',
@@ -184,6 +184,9 @@ export const ERROR_CODES = {
   SERVICE_EXISTS: 'conflict',
   SERVICE_FAILED: 'unavailable',
   SERVICE_NOT_READY: 'timeout',
+  SERVICES_TOO_MANY: 'limit',
+  SHELL_NOT_FOUND: 'notFound',
+  SHELLS_TOO_MANY: 'limit',
 
   // The daemon and its contract
   OPERATION_UNKNOWN: 'notFound',

@@ -1,4 +1,7 @@
 export { chooseAccelerator, parseAcceleratorWish } from './accelerator.js';
+export type { Background } from './background/background.js';
+export type { ServiceInfo } from './background/service.js';
+export type { ShellInfo } from './background/shell.js';
 export type { ConsolePiece } from './console-reader.js';
 export type { CreateSandboxSpec, SandboxOperationOptions, SandboxProgress } from './create-sandbox.js';
 export type { CheckStatus, HostCheck } from './doctor.js';

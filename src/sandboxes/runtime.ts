@@ -9,6 +9,7 @@ import { loadConfig } from '../config/index.js';
 import { type EnvironmentStore, openEnvironmentStore } from '../environments/index.js';
 import { HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
+import { Background } from './background/background.js';
 import { type ConsolePiece, readConsole } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
 import { SandboxFiles } from './files/sandbox-files.js';
@@ -21,7 +22,7 @@ import { parseSignal } from './parse-signal.js';
 import { Reaper } from './reaper.js';
 import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
 import type { SandboxExecSpec } from './sandbox-exec.js';
-import { assertLabels, assertSandboxName, findSandbox } from './sandbox-name.js';
+import { assertSandboxName, findSandbox, mergeLabels } from './sandbox-name.js';
 import { hasVm, type SandboxInfo, type SandboxRecord, sandboxInfo } from './sandbox-record.js';
 import { type SandboxStats, sandboxStats } from './sandbox-stats.js';
 import { SandboxStore, sandboxesDirectory, sandboxesUsing } from './sandbox-store.js';
@@ -104,6 +105,8 @@ export interface Runtime {
   /** Of running sandboxes. */
   readonly files: SandboxFiles;
   readonly workspaces: Workspaces;
+  /** Services and shells. */
+  readonly background: Background;
   /** How many have a VM, or are about to. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
@@ -142,6 +145,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const runtime = new LocalRuntime({ paths, store, environments, lock }, sandboxes, damaged);
     const known = new Set([...sandboxes, ...damaged].map(({ id }) => id));
     await runtime.snapshots.sweep((id) => known.has(id));
+    await runtime.background.adopt(sandboxes);
     return runtime;
   } catch (error) {
     await lock.release();
@@ -165,6 +169,7 @@ class LocalRuntime implements Runtime {
   readonly snapshots: Snapshots;
   readonly files = new SandboxFiles((reference) => this.#find(reference));
   readonly workspaces = new Workspaces((reference) => this.#find(reference));
+  readonly background = new Background((reference) => this.#find(reference));
 
   constructor(parts: Parts, sandboxes: readonly Sandbox[], damaged: readonly DamagedSandbox[]) {
     this.#parts = parts;
@@ -254,7 +259,7 @@ class LocalRuntime implements Runtime {
     const sandbox = this.#find(reference);
     const { name, labels, ttlMs, idleTimeoutMs } = changes;
     if (name !== undefined && name !== sandbox.name) this.#assertFree(name);
-    const merged = mergeLabels(sandbox.record, labels ?? {});
+    const merged = mergeLabels(sandbox.record.labels, labels ?? {});
     await sandbox.change({
       ...(name === undefined ? {} : { name }),
       labels: merged,
@@ -338,6 +343,7 @@ class LocalRuntime implements Runtime {
         all.map((sandbox) => sandbox.stop({ graceMs: CLOSE_GRACE_MS, reason: 'shutdown' })),
       );
     }
+    await this.background.close();
     await Promise.allSettled(all.map((sandbox) => sandbox.quiet()));
     await Promise.allSettled(all.map((sandbox) => sandbox.release()));
     await this.#parts.lock.release();
@@ -385,15 +391,4 @@ class LocalRuntime implements Runtime {
       });
     }
   }
-}
-
-function mergeLabels(
-  { labels }: SandboxRecord,
-  changes: Readonly<Record<string, string | null>>,
-): Record<string, string> {
-  const merged = Object.fromEntries(
-    Object.entries({ ...labels, ...changes }).filter((entry): entry is [string, string] => entry[1] !== null),
-  );
-  assertLabels(merged);
-  return merged;
 }

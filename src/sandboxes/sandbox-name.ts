@@ -87,3 +87,15 @@ export function findSandbox<T extends Named>(all: Iterable<T>, reference: string
     },
   );
 }
+
+/** @param changes null removes one. @throws {HearthError} those of `assertLabels`. */
+export function mergeLabels(
+  labels: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const merged = Object.fromEntries(
+    Object.entries({ ...labels, ...changes }).filter((entry): entry is [string, string] => entry[1] !== null),
+  );
+  assertLabels(merged);
+  return merged;
+}
