@@ -176,6 +176,7 @@ export const ERROR_CODES = {
 
   // Workspaces: seeds, patches, services, shells
   WORKSPACE_MISSING: 'conflict',
+  PROJECT_UNAVAILABLE: 'unavailable',
   SEED_INVALID: 'usage',
   PATCH_INVALID: 'usage',
   PATCH_CONFLICT: 'conflict',

@@ -5,6 +5,7 @@ import type { Service } from '../contract/index.js';
 import type { EnvironmentStore } from '../environments/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { connectDaemon } from '../sdk/index.js';
+import type { NetworkPin } from './view.js';
 
 export interface OneShotSpec {
   readonly image: string | undefined;
@@ -16,6 +17,7 @@ export interface OneShotSpec {
   readonly memoryMib: number;
   readonly diskBytes: number | undefined;
   readonly timeoutMs: number;
+  readonly network: NetworkPin;
 }
 
 export interface OneShotResult extends ExecExit {
@@ -71,7 +73,9 @@ export function createBackend({ paths, version, env }: BackendOptions): Backend 
     service: (signal) => connectDaemon({ paths, version, env, signal }),
     environments,
     async runOnce(spec, { stdout, stderr, signal, onProgress }) {
-      const { chooseAccelerator, resolveGuestCommand, runOnce } = await import('../sandboxes/index.js');
+      const { chooseAccelerator, egressPolicyFor, resolveGuestCommand, runOnce } = await import(
+        '../sandboxes/index.js'
+      );
       const store = await environments();
       const environment = await store.ensureInstalled(spec.image, { signal, onProgress });
       const command = resolveGuestCommand(environment.imageConfig, {
@@ -83,7 +87,8 @@ export function createBackend({ paths, version, env }: BackendOptions): Backend 
         ...(spec.user === undefined ? {} : { user: spec.user }),
       });
       const { accelerator } = await chooseAccelerator('auto', environment, { paths, signal });
-      const { cpus, memoryMib, diskBytes, timeoutMs } = spec;
+      const { cpus, memoryMib, diskBytes, timeoutMs, network } = spec;
+      const egress = await egressPolicyFor(network);
       const outcome = await runOnce(
         {
           environment,
@@ -93,6 +98,7 @@ export function createBackend({ paths, version, env }: BackendOptions): Backend 
           accelerator,
           timeoutMs,
           ...(diskBytes === undefined ? {} : { diskBytes }),
+          ...(egress === undefined ? {} : { egress }),
         },
         { stdout, stderr },
         { paths, signal, onPhase: (phase) => onProgress({ phase, environment: environment.name }) },

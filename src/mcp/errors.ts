@@ -19,6 +19,20 @@ const HINTS: Partial<Record<ErrorCode, { readonly tool?: ToolName; readonly hint
   EXEC_USER_UNKNOWN: { hint: 'Give a user of /etc/passwd in the sandbox, or leave it out.' },
   MEMORY_TOO_SMALL: { hint: 'Give more memoryMib.' },
   GUEST_FILE_NOT_FOUND: { hint: 'Look at the directory with sandbox_exec: ls -la.' },
+  PATCH_CONFLICT: {
+    tool: 'file_read',
+    hint: 'Read the file with file_read and make the context fit it exactly.',
+  },
+  PATCH_INVALID: { tool: 'file_write', hint: 'Write a unified diff, or the whole file with file_write.' },
+  SNAPSHOT_NOT_FOUND: { tool: 'snapshot_list', hint: 'Call snapshot_list for the names there are.' },
+  SNAPSHOT_EXISTS: {
+    tool: 'snapshot_remove',
+    hint: 'Choose another name, or remove it with snapshot_remove.',
+  },
+  SEED_INVALID: {
+    tool: 'sandbox_create',
+    hint: 'Call sandbox_create with project false to begin without it.',
+  },
 };
 
 /** @param has Whether the view has a tool, so that no hint names one that is not there. */

@@ -1,10 +1,16 @@
 /** A backend without VMs, for tests: it notes what it is asked, and commands are functions. */
-import { PassThrough, Writable } from 'node:stream';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import type { ExecExit, GuestProcess } from '../agent/index.js';
 import type { OperationInput, OperationName, OperationOutput, Service } from '../contract/index.js';
 import { HearthError } from '../errors/index.js';
 import type { Backend, OneShotSpec } from './backend.js';
 import type { SandboxShown } from './sandbox-access.js';
+
+interface FileRange {
+  readonly path: string;
+  readonly offsetBytes?: number;
+  readonly lengthBytes?: number;
+}
 
 export interface FakeCommand {
   readonly stdout?: string | Buffer;
@@ -30,8 +36,10 @@ const EXIT: ExecExit = {
 export class FakeBackend implements Backend {
   readonly calls: Array<readonly [name: string, input: object]> = [];
   readonly sandboxes: SandboxShown[] = [];
-  /** Files that commands of the tools themselves have written, by path. */
+  /** Files of the one guest there is, by path. */
   readonly files = new Map<string, Buffer>();
+  /** What operations answer that nothing is known of here. */
+  readonly answers = new Map<OperationName, object>();
   killed = 0;
   respond: (script: string) => FakeCommand = () => ({});
   /** Thrown by the next start of a sandbox. */
@@ -47,13 +55,28 @@ export class FakeBackend implements Backend {
         this.calls.push([name, input]);
         return this.#run('argv' in input ? input.argv : [], options.signal);
       },
-      download: async (name) => {
-        throw new Error(`no download ${name} here`);
+      download: async (name, input) => {
+        this.calls.push([name, input]);
+        const { path, offsetBytes = 0, lengthBytes = Number.MAX_SAFE_INTEGER } = input as FileRange;
+        const bytes = this.#file(path);
+        const content = Readable.from([bytes.subarray(offsetBytes, offsetBytes + lengthBytes)]);
+        return { head: { file: { sizeBytes: bytes.byteLength } } as never, content };
       },
-      upload: async (name) => {
-        throw new Error(`no upload ${name} here`);
+      upload: async (name, input, content) => {
+        this.calls.push([name, input]);
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of content) chunks.push(chunk);
+        const bytes = Buffer.concat(chunks);
+        this.files.set((input as FileRange).path, bytes);
+        return { file: { sizeBytes: bytes.byteLength } } as never;
       },
     };
+  }
+
+  #file(path: string): Buffer {
+    const bytes = this.files.get(path);
+    if (bytes === undefined) throw new HearthError('GUEST_FILE_NOT_FOUND', `no file ${path}`);
+    return bytes;
   }
 
   async environments(): ReturnType<Backend['environments']> {
@@ -136,6 +159,12 @@ export class FakeBackend implements Backend {
     if (name === 'sandbox.remove') {
       this.sandboxes.splice(index, 1);
       return { id: found.id, name: found.name };
+    }
+    const answer = this.answers.get(name);
+    if (answer !== undefined) return answer;
+    if (name === 'file.stat') {
+      this.#file((input as FileRange).path);
+      return { file: { mode: 0o755 } };
     }
     const state = {
       'sandbox.start': 'running',

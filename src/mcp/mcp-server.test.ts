@@ -1,44 +1,19 @@
-import { Client } from '@modelcontextprotocol/client';
-import { type CallToolResult, InMemoryTransport } from '@modelcontextprotocol/server';
+import type { CallToolResult } from '@modelcontextprotocol/server';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HearthError } from '../errors/index.js';
-import { CallTracker } from './call-tracker.js';
+import { closeAll, connect, textOf, view } from './connect.fixture.js';
 import { FakeBackend } from './fake-backend.fixture.js';
-import { createMcpServer } from './mcp-server.js';
 import { toolNamesOf } from './tool-names.js';
 import { toolsOf } from './tools/index.js';
-import { DEFAULT_PINS, MODES, type Pins, PROFILES, type View } from './view.js';
+import { DEFAULT_PINS, MODES, PROFILES } from './view.js';
 
-const view = (fields: Partial<View> = {}, pins: Partial<Pins> = {}): View => ({
-  profile: 'full',
-  ...fields,
-  pins: { ...DEFAULT_PINS, ...pins },
-});
-
-const open: Client[] = [];
-afterEach(async () => {
-  for (const client of open.splice(0)) await client.close();
-});
-
-async function connect(backend: FakeBackend, shown: View = view()) {
-  const calls = new CallTracker();
-  const server = createMcpServer({ view: shown, backend, calls, version: '0' });
-  const [here, there] = InMemoryTransport.createLinkedPair();
-  const client = new Client({ name: 'test', version: '0' });
-  await Promise.all([server.connect(there), client.connect(here)]);
-  open.push(client);
-  const call = async (name: string, args: object = {}): Promise<CallToolResult> =>
-    await client.callTool({ name, arguments: { ...args } });
-  return { client, calls, call };
-}
-
-const textOf = ({ content }: CallToolResult): string =>
-  content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+const PROJECT = { project: { kind: 'directory', path: '/project' } } as const;
+afterEach(closeAll);
 
 describe('profiles and modes', () => {
   it('show at most ten tools by default', () => {
-    expect(toolNamesOf({ profile: 'core' }).length).toBeLessThanOrEqual(10);
-    expect(toolNamesOf({ profile: 'run' })).toEqual(['run']);
+    expect(toolNamesOf(view({ profile: 'core' })).length).toBeLessThanOrEqual(10);
+    expect(toolNamesOf(view({ profile: 'run' }))).toEqual(['run']);
   });
 
   it.each(PROFILES.flatMap((profile) => [undefined, ...MODES].map((mode) => ({ profile, mode }))))(
@@ -59,7 +34,7 @@ describe('profiles and modes', () => {
   );
 
   it('have a result for every mode that a sandbox can be made in', () => {
-    for (const mode of MODES) expect(toolNamesOf({ profile: 'full', mode })).toContain('sandbox_exec');
+    for (const mode of MODES) expect(toolNamesOf(view({ mode }))).toContain('sandbox_exec');
   });
 });
 
@@ -107,6 +82,7 @@ describe('what the operator has fixed', () => {
         diskBytes: 4096,
         idleTimeoutMs: DEFAULT_PINS.idleTimeoutMs,
         labels: { 'hearth.client': 'mcp' },
+        workspace: {},
       },
     ]);
   });
@@ -144,14 +120,20 @@ describe('what the operator has fixed', () => {
     backend.add('private');
     const { call } = await connect(backend);
     expect((await call('sandbox_list')).structuredContent).toMatchObject({ total: 0 });
-    for (const tool of ['sandbox_exec', 'sandbox_stop', 'sandbox_remove']) {
-      const result = await call(tool, {
-        sandbox: 'private',
-        ...(tool === 'sandbox_exec' ? { command: 'id' } : {}),
-      });
-      expect(textOf(result)).toContain('SANDBOX_NOT_FOUND');
+    const given = { command: 'id', path: '/x', content: '', patch: 'x', name: 'x' };
+    const tools = toolsOf(view({}, PROJECT)).filter((tool) => 'sandbox' in tool.inputSchema(view()).shape);
+    expect(tools.length).toBeGreaterThan(10);
+    const { call: ask } = await connect(backend, view({}, PROJECT));
+    for (const tool of tools) {
+      const fields = Object.keys(tool.inputSchema(view()).shape);
+      const args = Object.entries(given).filter(([field]) => fields.includes(field));
+      const result = await ask(tool.name, { sandbox: 'private', ...Object.fromEntries(args) });
+      expect([tool.name, textOf(result)]).toEqual([tool.name, expect.stringContaining('SANDBOX_NOT_FOUND')]);
     }
     expect(backend.sandboxes).toHaveLength(1);
+    expect(backend.calls.filter(([name]) => name !== 'sandbox.inspect' && name !== 'sandbox.list')).toEqual(
+      [],
+    );
     const all = await connect(backend, view({}, { allSandboxes: true }));
     expect((await all.call('sandbox_list')).structuredContent).toMatchObject({ total: 1 });
   });

@@ -52,3 +52,19 @@ export async function startSandbox(
   );
   return started.sandbox;
 }
+
+/** @throws {HearthError} `SANDBOXES_TOO_MANY` when there is no room for so many more. */
+export async function assertRoom(call: ToolCall, count: number): Promise<void> {
+  const { maxSandboxes } = call.view.pins;
+  const { sandboxes } = await call.service.call('sandbox.list', {}, { signal: call.signal });
+  const names = sandboxes.filter(({ labels }) => labels[CLIENT_LABEL] === CLIENT).map(({ name }) => name);
+  if (names.length + count <= maxSandboxes) return;
+  throw new HearthError(
+    'SANDBOXES_TOO_MANY',
+    `there are ${names.length} sandboxes, at most ${maxSandboxes} are allowed`,
+    {
+      hint: `Remove one with sandbox_remove: ${names.slice(0, 10).join(', ')}`,
+      details: { count: names.length, most: maxSandboxes },
+    },
+  );
+}

@@ -147,6 +147,7 @@ const PINNED: Readonly<Record<string, string>> = {
   EXEC_OUT_OF_MEMORY: 'limit',
   SANDBOXES_TOO_MANY: 'limit',
   WORKSPACE_MISSING: 'conflict',
+  PROJECT_UNAVAILABLE: 'unavailable',
   SEED_INVALID: 'usage',
   PATCH_INVALID: 'usage',
   PATCH_CONFLICT: 'conflict',

@@ -7,6 +7,11 @@ import { DEFAULT_PINS, MODES, PROFILES, type View } from '../../src/mcp/view.js'
 const views: View[] = [undefined, ...MODES].flatMap((mode) =>
   PROFILES.map((profile) => ({ profile, ...(mode === undefined ? {} : { mode }), pins: DEFAULT_PINS })),
 );
+/** With all that an operator may add. */
+const most: View = {
+  profile: 'full',
+  pins: { ...DEFAULT_PINS, project: { kind: 'directory', path: '/project' }, allowPorts: true },
+};
 
 /** `field field? …`, with what may be left out marked. */
 function fieldsOf(schema: z.ZodObject): string {
@@ -16,17 +21,20 @@ function fieldsOf(schema: z.ZodObject): string {
 }
 
 it('every profile and mode has these tools with these fields', async () => {
-  const text = views.map((view) => {
+  const text = [...views, most].map((view) => {
     const tools = toolsOf(view).map((tool) =>
       `  ${tool.name}: ${fieldsOf(tool.inputSchema(view))}`.trimEnd(),
     );
-    return [`${view.profile}${view.mode === undefined ? '' : `, ${view.mode}`}`, ...tools, ''].join('\n');
+    const added = view === most ? ', with a project and ports' : '';
+    return [`${view.profile}${view.mode === undefined ? '' : `, ${view.mode}`}${added}`, ...tools, ''].join(
+      '\n',
+    );
   });
   await expect(text.join('\n')).toMatchFileSnapshot('mcp-fields.golden.txt');
 });
 
 it('every tool has this description, these annotations and this output', async () => {
-  const view: View = { profile: 'full', pins: DEFAULT_PINS };
+  const view = most;
   const text = toolsOf(view).map((tool) => {
     const hints = Object.entries(tool.annotations)
       .filter(([, isSo]) => isSo)

@@ -31,11 +31,15 @@ export async function openMcp(
 ): Promise<McpSession> {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [CLI, 'mcp', ...args],
+    args: [CLI, 'mcp', ...withProject(args)],
     env: cliEnvironment(),
   });
   return await session(transport, () => transport.pid, negotiation);
 }
+
+/** Tests run in a work tree of Git, which they do not mean. */
+const withProject = (args: readonly string[]): readonly string[] =>
+  args.includes('--project-path') ? args : ['--no-project-source', ...args];
 
 /** The same over HTTP, on a port of its own choice. */
 export async function openMcpOverHttp(
@@ -45,7 +49,7 @@ export async function openMcpOverHttp(
   const directory = await mkdtemp(join(tmpdir(), 'hearth-mcp-'));
   const tokenFile = join(directory, 'token');
   const listen = ['--listen', '127.0.0.1:0', '--token-file', tokenFile];
-  const server = spawn(process.execPath, [CLI, 'mcp', ...listen, ...args], {
+  const server = spawn(process.execPath, [CLI, 'mcp', ...listen, ...withProject(args)], {
     env: cliEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,6 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { runTool } from '../../src/subprocess/index.js';
 import { CLI, cliEnvironment, hearth, jsonOf } from '../support/cli.js';
 import { type McpSession, openMcp, openMcpOverHttp } from '../support/mcp.js';
 
@@ -13,30 +17,72 @@ const names = async (): Promise<string[]> => {
   return sandboxes.map(({ name }) => name);
 };
 
-/** A project whose test fails, put right by its model: what a coding agent does, over one connection. */
-async function repairABug({ call }: McpSession, name: string): Promise<void> {
-  const sh = (command: string, more: object = {}) =>
-    call('sandbox_exec', { sandbox: name, workdir: '/work', command, ...more });
+const PATCH = '--- a/add.sh\n+++ b/add.sh\n@@ -1 +1 @@\n-echo $(( $1 - $2 ))\n+echo $(( $1 + $2 ))\n';
 
+/** A project whose test fails. */
+async function brokenProject(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'hearth-mcp-project-'));
+  await writeFile(join(path, 'add.sh'), 'echo $(( $1 - $2 ))\n');
+  await writeFile(
+    join(path, 'test.sh'),
+    'got=$(sh add.sh 2 3); test "$got" = 5 || { echo "wrong: $got" >&2; exit 1; }\n',
+  );
+  await runTool('git', ['init', '--quiet'], { cwd: path });
+  await runTool('git', ['add', '.'], { cwd: path });
+  await writeFile(join(path, 'secret.env'), 'of the host\n');
+  return { path, [Symbol.asyncDispose]: async () => await rm(path, { recursive: true }) };
+}
+
+/** It is put right in a sandbox by a model, and the patch taken home: what a coding agent does. */
+async function repairABug({ call }: McpSession, name: string, project: string): Promise<void> {
   const made = await call('sandbox_create', { name });
   expect(made).toMatchObject({ isError: false, structured: { sandbox: { name, state: 'running' } } });
-  await call('sandbox_exec', { sandbox: name, command: 'git init -q /work' });
-  await sh(
-    'cat > add.sh <<"END"\necho $(( $1 - $2 ))\nEND\ncat > test.sh <<"END"\ngot=$(sh add.sh 2 3); test $got = 5 || { echo wrong: $got >&2; exit 1; }\nEND\ngit add . && git -c user.name=t -c user.email=t@t commit -qm seed',
-  );
-  const failing = await sh('sh test.sh');
-  expect(failing).toMatchObject({ isError: false, structured: { exitCode: 1, stderr: 'wrong: -1\n' } });
+  const failing = await call('sandbox_exec', { sandbox: name, command: 'ls; sh test.sh' });
+  expect(failing).toMatchObject({
+    isError: false,
+    structured: { exitCode: 1, stdout: 'add.sh\ntest.sh\n', stderr: 'wrong: -1\n' },
+  });
   expect(failing.text).toContain('exit code 1');
-  await sh("sed -i 's/-/+/' add.sh");
-  expect((await sh('sh test.sh')).structured).toMatchObject({ exitCode: 0, stderr: '' });
-  expect((await sh('cat add.sh')).structured.stdout).toBe('echo $(( $1 + $2 ))\n');
-  expect((await sh('git diff')).structured.stdout).toContain('+echo $(( $1 + $2 ))');
+  const read = await call('file_read', { sandbox: name, path: 'add.sh' });
+  expect(read.structured).toMatchObject({ path: '/workspace/add.sh', content: 'echo $(( $1 - $2 ))\n' });
+  const wrong = await call('patch_apply', { sandbox: name, patch: PATCH.replace('$1 -', '$1 *') });
+  expect([wrong.isError, wrong.text]).toEqual([true, expect.stringContaining('PATCH_CONFLICT')]);
+  expect((await call('patch_apply', { sandbox: name, patch: PATCH })).structured).toMatchObject({
+    applied: true,
+  });
+  await call('file_write', { sandbox: name, path: 'docs/why.md', content: 'It added nothing.\n' });
+  const passing = await call('sandbox_exec', { sandbox: name, command: 'sh test.sh' });
+  expect(passing.structured).toMatchObject({ exitCode: 0, stderr: '' });
+  const diff = await call('workspace_diff', { sandbox: name });
+  expect(diff.structured).toMatchObject({ total: 2, truncated: false, patchPath: null });
+  await runTool('git', ['apply', '-'], { cwd: project, input: String(diff.structured.patch) });
+  await runTool('sh', ['test.sh'], { cwd: project });
+  expect(await readFile(join(project, 'docs/why.md'), 'utf8')).toBe('It added nothing.\n');
+}
+
+/** A snapshot, a way that was wrong, back, and a copy for another one. */
+async function tryTwoWays({ call }: McpSession, name: string): Promise<void> {
+  const sh = async (command: string, sandbox = name): Promise<unknown> =>
+    (await call('sandbox_exec', { sandbox, command })).structured.stdout;
+  await call('snapshot_create', { sandbox: name, name: 'good' });
+  await sh('rm add.sh');
+  expect((await call('snapshot_restore', { sandbox: name, name: 'good' })).isError).toBe(false);
+  expect(await sh('ls')).toBe('add.sh\ndocs\ntest.sh\n');
+  const forked = await call('sandbox_fork', { sandbox: name, name: 'mcp-other' });
+  expect(forked).toMatchObject({ isError: false, structured: { sandboxes: [{ name: 'mcp-other' }] } });
+  await sh('echo other > add.sh', 'mcp-other');
+  expect(await sh('cat add.sh', 'mcp-other')).toBe('other\n');
+  expect(await sh('cat add.sh')).toBe('echo $(( $1 + $2 ))\n');
+  expect((await call('workspace_reset', { sandbox: name })).structured).toMatchObject({ entryCount: 2 });
+  expect(await sh('cat add.sh')).toBe('echo $(( $1 - $2 ))\n');
+  await call('sandbox_remove', { sandbox: 'mcp-other' });
 }
 
 describe('over stdin and stdout', () => {
   it('a model repairs a bug in a sandbox, sees long output whole, and cleans up', async () => {
-    await using session = await openMcp();
-    await repairABug(session, 'mcp-repair');
+    await using project = await brokenProject();
+    await using session = await openMcp(['--profile', 'full', '--project-path', project.path]);
+    await repairABug(session, 'mcp-repair', project.path);
     const long = await session.call('sandbox_exec', { sandbox: 'mcp-repair', command: 'seq 1 100000' });
     expect(long.structured).toMatchObject({ truncated: true, stdoutBytes: 588_895 });
     const path = String(long.structured.stdoutPath);
@@ -48,6 +94,7 @@ describe('over stdin and stdout', () => {
       stdout: '50000\n',
     });
     expect(await names()).toContain('mcp-repair');
+    await tryTwoWays(session, 'mcp-repair');
     await session.call('sandbox_remove', { sandbox: 'mcp-repair' });
     expect(await names()).not.toContain('mcp-repair');
   });
@@ -87,8 +134,9 @@ describe('over stdin and stdout', () => {
 
 describe('over HTTP', () => {
   it.each(['legacy', 'auto'] as const)('a model repairs a bug in a sandbox (%s)', async (negotiation) => {
-    await using session = await openMcpOverHttp([], negotiation);
-    await repairABug(session, 'mcp-http');
+    await using project = await brokenProject();
+    await using session = await openMcpOverHttp(['--project-path', project.path], negotiation);
+    await repairABug(session, 'mcp-http', project.path);
     await session.call('sandbox_remove', { sandbox: 'mcp-http' });
     expect(await names()).not.toContain('mcp-http');
   });

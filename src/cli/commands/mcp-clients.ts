@@ -1,6 +1,5 @@
 /** `hearth mcp install`, `print-config` and `doctor`: the configurations of coding agents. */
-import { homedir } from 'node:os';
-import process from 'node:process';
+import { resolve } from 'node:path';
 import { HearthError } from '../../errors/index.js';
 import {
   CLIENT_NAMES,
@@ -17,7 +16,7 @@ import {
   repairClient,
 } from '../../mcp-clients/index.js';
 import { type Command, type CommandContext, type ParsedArguments, parseArguments } from '../command.js';
-import { readView, VIEW_OPTIONS } from '../mcp-view.js';
+import { readView, VIEW_OPTIONS, type ViewPlace, viewPlace } from '../mcp-view.js';
 import { JSON_OPTION, printJson } from '../shared-options.js';
 import { escapeControls, type Style, styleFor } from '../terminal.js';
 import { mcp } from './mcp.js';
@@ -112,7 +111,7 @@ export const mcpDoctor: Command = {
       scope,
       entryName: readName(args),
       launcher: ownProgram(context.env),
-      checkOptions,
+      checkOptions: checkOptions(viewPlace(context.env)),
     };
     const rows: DoctorRow[] = [];
     for (const client of clients) {
@@ -163,30 +162,34 @@ function doctorLines(rows: readonly DoctorRow[], style: Style): string {
 }
 
 /** @throws {HearthError} `USAGE_INVALID` when the server would refuse these words. */
-function checkOptions(words: readonly string[]): void {
-  readView(parseArguments(mcp, words));
-}
+const checkOptions =
+  (place: ViewPlace) =>
+  (words: readonly string[]): void =>
+    void readView(parseArguments(mcp, words), place);
 
 function readEntry(args: ParsedArguments, context: CommandContext) {
   const command = args.text('command');
   const own = ownProgram(context.env);
   const launcher: Launcher = command === undefined ? own : { ...own, program: [command] };
-  const options = viewWords(args);
-  checkOptions(options);
+  const place = viewPlace(context.env);
+  const options = viewWords(args, place);
+  checkOptions(place)(options);
   return { ...placeOf(context), scope: readScope(args), entryName: readName(args), launcher, options };
 }
 
 /** The options about the tools, as words again. */
-function viewWords(args: ParsedArguments): string[] {
+function viewWords(args: ParsedArguments, { cwd }: ViewPlace): string[] {
   return Object.entries(VIEW_OPTIONS).flatMap(([name, spec]) => {
     if (spec.type === 'boolean') return args.flag(name) ? [`--${name}`] : [];
     const text = args.text(name);
     const values = text === undefined ? args.list(name) : [text];
-    return values.flatMap((value) => [`--${name}`, value]);
+    // The agent starts the server somewhere else.
+    const absolute = (value: string): string => (name === 'project-path' ? resolve(cwd, value) : value);
+    return values.flatMap((value) => [`--${name}`, absolute(value)]);
   });
 }
 
-const placeOf = ({ env }: CommandContext) => ({ home: env.HOME ?? homedir(), cwd: process.cwd(), env });
+const placeOf = ({ env }: CommandContext) => ({ ...viewPlace(env), env });
 
 const clientsOf = (scope: ConfigScope): readonly ClientName[] =>
   CLIENT_NAMES.filter((name) => scope === 'user' || name !== 'claude-desktop');

@@ -4,7 +4,7 @@ import { createBackend, serveOverHttp, serveOverStdio } from '../../mcp/index.js
 import type { Command } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
 import { listenOptions, readListenOptions } from '../listen-options.js';
-import { readView, VIEW_OPTIONS } from '../mcp-view.js';
+import { readView, VIEW_OPTIONS, viewPlace } from '../mcp-view.js';
 import { escapeControls } from '../terminal.js';
 
 export const mcp: Command = {
@@ -22,7 +22,7 @@ export const mcp: Command = {
     'hearth mcp --listen 127.0.0.1:7421 --token-file ~/.hearth-token',
   ],
   async run(args, { paths, env, stdin, stdout, stderr }) {
-    const view = readView(args);
+    const view = readView(args, viewPlace(env));
     const version = packageVersion();
     const backend = createBackend({ paths, version, env });
     const onError = ({ message }: Error): void => {

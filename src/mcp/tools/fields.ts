@@ -18,6 +18,11 @@ export const command = z
   .min(1)
   .max(MAX_COMMAND_CHARS)
   .describe('Shell command line, run by /bin/sh -c');
+export const path = z
+  .string()
+  .min(1)
+  .max(MAX_TEXT_CHARS)
+  .describe('Path in the sandbox; a relative one begins where commands do');
 export const workdir = z.string().max(MAX_TEXT_CHARS).describe('Directory in the sandbox');
 export const user = z.string().max(128).describe('USER[:GROUP] of the command');
 export const env = z

@@ -4,8 +4,18 @@ import { type ToolName, toolNamesOf } from '../tool-names.js';
 import type { View } from '../view.js';
 import { environmentList, environmentPull } from './environments.js';
 import { sandboxExec } from './exec.js';
+import { fileList, fileRead, fileWrite } from './files.js';
 import { run } from './run.js';
 import { sandboxCreate, sandboxList, sandboxRemove, sandboxStop } from './sandboxes.js';
+import {
+  sandboxFork,
+  sandboxReset,
+  snapshotCreate,
+  snapshotList,
+  snapshotRemove,
+  snapshotRestore,
+} from './snapshots.js';
+import { patchApply, workspaceDiff, workspacePush, workspaceReset } from './workspace.js';
 
 const TOOLS: Readonly<Record<ToolName, Tool>> = {
   run,
@@ -14,6 +24,19 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
   sandbox_exec: sandboxExec,
   sandbox_stop: sandboxStop,
   sandbox_remove: sandboxRemove,
+  sandbox_reset: sandboxReset,
+  sandbox_fork: sandboxFork,
+  file_read: fileRead,
+  file_write: fileWrite,
+  file_list: fileList,
+  patch_apply: patchApply,
+  workspace_diff: workspaceDiff,
+  workspace_reset: workspaceReset,
+  workspace_push: workspacePush,
+  snapshot_create: snapshotCreate,
+  snapshot_list: snapshotList,
+  snapshot_restore: snapshotRestore,
+  snapshot_remove: snapshotRemove,
   environment_list: environmentList,
   environment_pull: environmentPull,
 };

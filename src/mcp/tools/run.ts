@@ -50,6 +50,7 @@ export const run = defineTool({
         memoryMib: pins.memoryMib ?? input.memoryMib ?? DEFAULT_MEMORY_MIB,
         diskBytes: pins.diskBytes ?? (input.diskMib === undefined ? undefined : input.diskMib * MIB),
         timeoutMs: fields.timeoutMsOf(view, input.timeoutSeconds),
+        network: pins.network,
       },
       {
         stdout: writableTo(stdout),

@@ -1,46 +1,14 @@
 /** The tools that make, list, stop and remove sandboxes. */
 import { z } from 'zod';
 import { MIB } from '../../bytes/index.js';
-import { HearthError } from '../../errors/index.js';
-import {
-  CLIENT,
-  CLIENT_LABEL,
-  findSandbox,
-  isOurs,
-  type SandboxShown,
-  startSandbox,
-} from '../sandbox-access.js';
-import { CHANGES_SANDBOX, DESTROYS, defineTool, READ_ONLY, type ToolCall } from '../tool.js';
+import { projectSeed } from '../project-source.js';
+import { assertRoom, CLIENT, CLIENT_LABEL, findSandbox, isOurs, startSandbox } from '../sandbox-access.js';
+import { CHANGES_SANDBOX, DESTROYS, defineTool, READ_ONLY } from '../tool.js';
 import * as fields from './fields.js';
+import { sandboxLine, sandboxShape, shownSandbox } from './sandbox-shape.js';
 
 const MAX_LISTED = 100;
-
-const shape = z.object({
-  name: z.string(),
-  state: z.string(),
-  image: z.string(),
-  createdAt: z.string(),
-  startedAt: z.string().nullable(),
-  cpus: z.number(),
-  memoryMib: z.number(),
-  workdir: z.string(),
-});
-
-function shown(sandbox: SandboxShown): z.output<typeof shape> {
-  const { name, state, environment, createdAt, startedAt, cpus, memoryMib, defaults } = sandbox;
-  return {
-    name,
-    state,
-    image: environment,
-    createdAt,
-    startedAt,
-    cpus,
-    memoryMib,
-    workdir: defaults.workdir,
-  };
-}
-
-const line = ({ name, state, image }: z.output<typeof shape>): string => `${name}  ${state}  ${image}`;
+const MAX_PORTS = 16;
 
 export const sandboxCreate = defineTool({
   name: 'sandbox_create',
@@ -61,21 +29,32 @@ export const sandboxCreate = defineTool({
     cpus: fields.cpus.optional(),
     memoryMib: fields.memoryMib.optional(),
     diskMib: fields.diskMib.optional(),
+    project: z
+      .boolean()
+      .optional()
+      .describe('Begin with the project in /workspace; default true. false: with an empty one'),
+    ports: z
+      .array(z.number().int().min(1).max(65_535))
+      .max(MAX_PORTS)
+      .optional()
+      .describe('TCP ports of the sandbox to reach from 127.0.0.1 of the host'),
   }),
   hidden: (view) => [
     ...fields.hiddenImageField(view),
     ...fields.hiddenMachineFields(view),
+    ...(view.pins.project === undefined ? (['project'] as const) : []),
+    ...(view.pins.allowPorts ? [] : (['ports'] as const)),
     ...(view.mode === 'inspect' ? (['env'] as const) : []),
   ],
   narrowed: (view) => {
     const { image } = fields.narrowedFields(view);
     return image === undefined ? {} : { image };
   },
-  output: z.object({ sandbox: shape }),
+  output: z.object({ sandbox: sandboxShape }),
   async run(input, call) {
     const { view, backend, service, signal, progress } = call;
     const { pins } = view;
-    await assertRoom(call);
+    await assertRoom(call, 1);
     const store = await backend.environments();
     const environment = await store.ensureInstalled(input.image ?? pins.images[0], {
       signal,
@@ -85,12 +64,19 @@ export const sandboxCreate = defineTool({
     const cpus = pins.cpus ?? input.cpus;
     const memoryMib = pins.memoryMib ?? input.memoryMib;
     const diskBytes = pins.diskBytes ?? (input.diskMib === undefined ? undefined : input.diskMib * MIB);
+    await using seed =
+      pins.project === undefined || input.project === false
+        ? undefined
+        : await projectSeed(pins.project, call);
     const { sandbox } = await service.call(
       'sandbox.create',
       {
         image: environment.name,
         labels: { [CLIENT_LABEL]: CLIENT },
         idleTimeoutMs: pins.idleTimeoutMs,
+        ...pins.network,
+        workspace: seed === undefined ? {} : { seedPath: seed.path },
+        ...(input.ports === undefined ? {} : { ports: input.ports.map(String) }),
         ...(input.name === undefined ? {} : { name: input.name }),
         ...(input.env === undefined ? {} : { env: input.env }),
         ...(cpus === undefined ? {} : { cpus }),
@@ -100,10 +86,10 @@ export const sandboxCreate = defineTool({
       { signal },
     );
     try {
-      const started = shown(await startSandbox(sandbox.id, call));
+      const started = shownSandbox(await startSandbox(sandbox.id, call));
       return {
         structured: { sandbox: started },
-        text: `${line(started)}\nUse it by its name: ${started.name}`,
+        text: `${sandboxLine(started)}\nUse it by its name: ${started.name}`,
       };
     } catch (error) {
       // A sandbox that nobody was told of would stay for ever.
@@ -113,37 +99,22 @@ export const sandboxCreate = defineTool({
   },
 });
 
-async function assertRoom(call: ToolCall): Promise<void> {
-  const { maxSandboxes } = call.view.pins;
-  const { sandboxes } = await call.service.call('sandbox.list', {}, { signal: call.signal });
-  const names = sandboxes.filter(({ labels }) => labels[CLIENT_LABEL] === CLIENT).map(({ name }) => name);
-  if (names.length < maxSandboxes) return;
-  throw new HearthError(
-    'SANDBOXES_TOO_MANY',
-    `there are ${names.length} sandboxes, at most ${maxSandboxes} are allowed`,
-    {
-      hint: `Remove one with sandbox_remove: ${names.slice(0, 10).join(', ')}`,
-      details: { count: names.length, most: maxSandboxes },
-    },
-  );
-}
-
 export const sandboxList = defineTool({
   name: 'sandbox_list',
   title: 'List the sandboxes',
   description: 'Lists the sandboxes there are, with name, state and image.',
   annotations: READ_ONLY,
   input: z.strictObject({}),
-  output: z.object({ sandboxes: z.array(shape), total: z.number(), truncated: z.boolean() }),
+  output: z.object({ sandboxes: z.array(sandboxShape), total: z.number(), truncated: z.boolean() }),
   async run(_input, call) {
     const { sandboxes } = await call.service.call('sandbox.list', {}, { signal: call.signal });
     const ours = sandboxes.filter((sandbox) => isOurs(sandbox, call));
-    const listed = ours.slice(-MAX_LISTED).map(shown);
+    const listed = ours.slice(-MAX_LISTED).map(shownSandbox);
     const structured = { sandboxes: listed, total: ours.length, truncated: listed.length < ours.length };
     const text =
       listed.length === 0
         ? 'There is no sandbox. Make one with sandbox_create.'
-        : listed.map(line).join('\n');
+        : listed.map(sandboxLine).join('\n');
     return { structured, text };
   },
 });
@@ -154,12 +125,12 @@ export const sandboxStop = defineTool({
   description: 'Shuts a sandbox down. Its files stay; sandbox_exec starts it again.',
   annotations: { ...CHANGES_SANDBOX, idempotentHint: true },
   input: z.strictObject({ sandbox: fields.sandbox }),
-  output: z.object({ sandbox: shape }),
+  output: z.object({ sandbox: sandboxShape }),
   async run(input, call) {
     const { id } = await findSandbox(input.sandbox, call);
     const { sandbox } = await call.service.call('sandbox.stop', { sandbox: id }, { signal: call.signal });
-    const stopped = shown(sandbox);
-    return { structured: { sandbox: stopped }, text: line(stopped) };
+    const stopped = shownSandbox(sandbox);
+    return { structured: { sandbox: stopped }, text: sandboxLine(stopped) };
   },
 });
 
