@@ -17,7 +17,7 @@ const ROWS = [
   ['daemon', 'mcp'],
   ['cli'],
 ];
-const source = { pathNot: '\\.test\\.ts$' };
+const source = { pathNot: '\\.(?:test|fixture)\\.ts$' };
 const direction = ROWS.flatMap((row, depth) =>
   row.map((folder) => ({
     name: `direction-${folder}`,

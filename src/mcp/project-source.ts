@@ -6,7 +6,6 @@ import { dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { HearthError } from '../errors/index.js';
 import { runTool } from '../subprocess/index.js';
-import type { ToolCall } from './tool.js';
 
 export type ProjectSource =
   | { readonly kind: 'directory'; readonly path: string }
@@ -16,6 +15,11 @@ export type ProjectSource =
 export interface ProjectSeed extends AsyncDisposable {
   /** Absolute path of a directory or a tar archive of the host. */
   readonly path: string;
+}
+
+interface SeedOptions {
+  readonly signal: AbortSignal;
+  readonly progress: (event: { readonly message: string }) => void;
 }
 
 const FETCH_TIMEOUT_MS = 10 * 60_000;
@@ -47,7 +51,7 @@ export function projectName(source: ProjectSource): string {
  */
 export async function projectSeed(
   source: ProjectSource | undefined,
-  { signal, progress }: Pick<ToolCall, 'signal' | 'progress'>,
+  { signal, progress }: SeedOptions,
 ): Promise<ProjectSeed> {
   if (source === undefined) {
     throw new HearthError('PROJECT_UNAVAILABLE', 'this server has no project', {
