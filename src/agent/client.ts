@@ -108,6 +108,15 @@ export class AgentClient implements AsyncDisposable {
     this.#connection.close();
   }
 
+  /**
+   * Ends the conversation as `close` does, and gives the channel back, open and paused, for the next one.
+   *
+   * @throws {HearthError} why the channel has closed.
+   */
+  release(): Duplex {
+    return this.#connection.release();
+  }
+
   /** Starts a command; what goes wrong is told by `started` and `exited`. Throws `USAGE_INVALID` for a bad spec. */
   exec(spec: ExecSpec, options: ExecOptions = {}): GuestProcess {
     const request = execRequestOf(spec, WINDOW_BYTES);

@@ -69,12 +69,14 @@ export class AgentConnection {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    channel.on('data', (chunk: Buffer) => this.receive(chunk));
+    channel.on('data', this.#onData);
     channel.on('drain', () => this.#progress());
     channel.on('error', (error) => this.fail(disconnected(error)));
     channel.on('close', () => this.fail(disconnected()));
     channel.on('end', () => this.fail(disconnected()));
   }
+
+  readonly #onData = (chunk: Buffer): void => this.receive(chunk);
 
   receive(chunk: Uint8Array): void {
     try {
@@ -296,9 +298,27 @@ export class AgentConnection {
     this.fail(disconnected());
   }
 
+  /**
+   * Ends the session and leaves the channel open for the next one; what is pending fails.
+   *
+   * @throws {HearthError} the channel's own failure.
+   */
+  release(): Duplex {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#channel.off('data', this.#onData);
+    this.#channel.pause();
+    this.#end(disconnected());
+    return this.#channel;
+  }
+
   /** Closes the channel for this reason and fails everything that is pending. Idempotent. */
   fail(error: HearthError): void {
     if (this.#failure !== undefined) return;
+    this.#channel.destroy();
+    this.#end(error);
+  }
+
+  #end(error: HearthError): void {
     this.#failure = error;
     this.#progress();
     for (const timer of this.#resetTimers.values()) clearTimeout(timer);
@@ -306,7 +326,6 @@ export class AgentConnection {
     const handlers = [...this.#streams.values()];
     this.#streams.clear();
     this.#acceptors.clear();
-    this.#channel.destroy();
     for (const handler of handlers) handler.failed(error);
     this.#resolveClosed(error);
   }

@@ -25,6 +25,31 @@ async function nonceOf(guest: FakeGuest): Promise<Uint8Array> {
   return decodeMessage(HELLO, (await guest.next()).payload).nonce;
 }
 
+describe('a channel that is released', () => {
+  it('stays open for the next conversation, which skips what is left of this one', async () => {
+    const { connecting, guest } = greet({ setClock: false });
+    await guest.greet();
+    const client = await connecting;
+    const pending = client.ping();
+    const channel = client.release();
+    await expect(pending).rejects.toMatchObject({ code: 'AGENT_DISCONNECTED' });
+    expect(await client.closed).toMatchObject({ code: 'AGENT_DISCONNECTED' });
+    expect(() => client.release()).toThrow(expect.objectContaining({ code: 'AGENT_DISCONNECTED' }));
+    const ping = await guest.next();
+    guest.frame(ping.streamId, OK.type);
+    expect(channel.destroyed).toBe(false);
+    const again = connectAgent(channel, { setClock: false });
+    channel.resume();
+    await guest.greet();
+    const next = await again;
+    const answered = next.ping();
+    guest.frame((await guest.next()).streamId, OK.type);
+    expect(await answered).toBeGreaterThanOrEqual(0);
+    next.close();
+    expect(channel.destroyed).toBe(true);
+  });
+});
+
 describe('connectAgent', () => {
   it('tells what the guest says of itself, cleaned', async () => {
     const { connecting, guest } = greet({ setClock: false });

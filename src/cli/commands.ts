@@ -376,6 +376,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         load: async () => (await import('./commands/serve.js')).serve,
       },
       {
+        name: 'pool',
+        summary: 'List the VMs that wait for commands',
+        load: async () => (await import('./commands/pool.js')).pool,
+      },
+      {
         name: 'mcp',
         summary: 'Serve tools to a coding agent',
         load: async () => (await import('./commands/mcp.js')).mcp,

@@ -8,6 +8,7 @@ import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
 import { FILE_OPERATIONS } from './file-operations.js';
 import { NETWORK_OPERATIONS } from './network-operations.js';
 import { operation } from './operation.js';
+import { POOL_OPERATIONS } from './pool-operations.js';
 import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
 import { SNAPSHOT_OPERATIONS } from './snapshot-operations.js';
@@ -87,6 +88,7 @@ export const OPERATIONS = {
   ...SNAPSHOT_OPERATIONS,
   ...FILE_OPERATIONS,
   ...NETWORK_OPERATIONS,
+  ...POOL_OPERATIONS,
   ...WORKSPACE_OPERATIONS,
   ...BACKGROUND_OPERATIONS,
 } as const;

@@ -100,6 +100,6 @@ export const execRunOutput = z.object({
 export const sandboxRunOutput = execRunOutput.extend({
   environment: z.string(),
   accelerator: z.enum(['kvm', 'tcg']),
-  /** How its VM came up: resumed after an earlier boot, or booted. */
-  start: z.enum(['warm', 'cold']),
+  /** How its VM came up: resumed after an earlier boot, or booted; or it waited in the daemon's pool. */
+  start: z.enum(['warm', 'cold', 'pool']),
 });

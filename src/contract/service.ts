@@ -17,6 +17,7 @@ import {
   type ProcessOperationName,
 } from './operations.js';
 import { parseInput } from './parse-input.js';
+import { poolHandlers } from './pool-handlers.js';
 import { runHandlers } from './run-handlers.js';
 import { snapshotHandlers } from './snapshot-handlers.js';
 import type { StreamService } from './stream-operations.js';
@@ -110,6 +111,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...runHandlers(runtime),
     ...environmentHandlers(runtime.environments),
     ...snapshotHandlers(runtime.snapshots),
+    ...poolHandlers(runtime.pool),
     ...fileHandlers(runtime.files),
     ...networkHandlers(runtime),
     ...workspaceHandlers(runtime),

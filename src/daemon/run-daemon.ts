@@ -8,7 +8,7 @@ import { createLocalService } from '../contract/index.js';
 import { HearthError } from '../errors/index.js';
 import { acquireLock, type HearthPaths, type Lock } from '../fsx/index.js';
 import { type ListenAddress, openListener, tokenGuard } from '../listen/index.js';
-import { openRuntime, type Runtime } from '../sandboxes/index.js';
+import { openRuntime, type PoolOptions, type Runtime } from '../sandboxes/index.js';
 import { daemonLocation, ensureSecureDirectory } from '../sdk/index.js';
 import { createDaemonServer, type DaemonServer } from './server.js';
 
@@ -20,6 +20,8 @@ export interface RunDaemonOptions {
   readonly idleExitMs?: number;
   /** Listens there too, for whoever brings the token. */
   readonly tcp?: { readonly address: ListenAddress; readonly token: string };
+  /** VMs that wait for commands. */
+  readonly pool?: PoolOptions;
   /** Shuts the sandboxes down and ends. */
   readonly signal?: AbortSignal;
   readonly onReady?: (ready: {
@@ -78,6 +80,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<void> {
       const tcp = options.tcp === undefined ? undefined : await listenTcp(server, options.tcp);
       if (tcp !== undefined) servers.push(tcp.http);
       await listen(server.http, location.socketPath);
+      if (options.pool !== undefined) await runtime.pool.open(options.pool);
       const watch = watchIdle(options, server, runtime, () => {
         vms = 'keep';
         stop();

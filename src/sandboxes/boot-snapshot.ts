@@ -65,7 +65,7 @@ async function fileFacts(path: string): Promise<readonly unknown[]> {
 }
 
 /** Stands for everything that a saved VM of this specification depends on. */
-async function keyOf({
+export async function bootSnapshotKey({
   environment,
   cpus: cpuCount,
   memoryMib,
@@ -90,7 +90,7 @@ export async function findBootSnapshot(
   spec: MachineSpec,
   paths: HearthPaths,
 ): Promise<BootSnapshot | undefined> {
-  return await openSnapshot(join(snapshotsDirectory(paths), `${PREFIX}${await keyOf(spec)}`));
+  return await openSnapshot(join(snapshotsDirectory(paths), `${PREFIX}${await bootSnapshotKey(spec)}`));
 }
 
 async function openSnapshot(directory: string): Promise<BootSnapshot | undefined> {
@@ -126,7 +126,7 @@ export async function makeBootSnapshot(
   options: BootSnapshotOptions,
 ): Promise<BootSnapshot> {
   const root = snapshotsDirectory(options.paths);
-  const name = `${PREFIX}${await keyOf(spec)}`;
+  const name = `${PREFIX}${await bootSnapshotKey(spec)}`;
   const directory = join(root, name);
   const { signal } = options;
   return await withLock(

@@ -22,6 +22,8 @@ export type { NetworkMode } from './network/network-record.js';
 export { checkHost, egressPolicyFor, openRuntime, sandboxesUsing } from './on-demand.js';
 export type { OneShotOptions, OneShotOutcome, OneShotSpec } from './one-shot.js';
 export { parseSignal } from './parse-signal.js';
+export type { PoolInfo, PoolOptions, VmPool } from './pool/pool.js';
+export { assertPoolFits, parsePoolWish } from './pool/pool-wish.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export type { DamagedSandbox, Runtime, RuntimeOptions, SandboxChanges } from './runtime.js';
 export type { ExecStreamOptions, StopOptions } from './sandbox.js';

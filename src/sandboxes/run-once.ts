@@ -13,9 +13,10 @@ import type { HearthPaths } from '../fsx/index.js';
 import type { EgressEvent, EgressPolicy } from '../network/index.js';
 import type { VmDriver } from '../vmm/index.js';
 import type { GuestCommand } from './guest-command.js';
-import { type MachinePhase, type StartKind, startMachine } from './machine.js';
+import { type Machine, type MachinePhase, type StartKind, startMachine } from './machine.js';
 import type { MachineSpec } from './machine-spec.js';
 import type { Egress } from './network/run-egress.js';
+import { hasPoolSocket } from './pool/pool-socket.js';
 import { createVmDirectory } from './vm-directory.js';
 
 export interface RunSpec extends MachineSpec {
@@ -54,8 +55,9 @@ export interface RunOptions {
 }
 
 export interface RunOutcome extends ExecExit {
-  readonly start: StartKind;
-  /** Whole ms of each phase. */
+  /** `pool`: it waited in the daemon's pool. */
+  readonly start: StartKind | 'pool';
+  /** Whole ms of each phase; `boot` of a VM from the pool is the way to it. */
   readonly durationsMs: {
     readonly prepare: number;
     readonly clone: number;
@@ -77,7 +79,9 @@ function ephemeralDirectory(paths: HearthPaths): string {
  *   the command; `AGENT_DISCONNECTED` when the VM dies under it. Rejects with `signal.reason` when aborted.
  */
 export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOptions): Promise<RunOutcome> {
-  const { paths, signal, start, onPhase, onFallback, onStarted, onEgress = () => {}, driver } = options;
+  const pooled = await fromPool(spec, options);
+  if (pooled !== undefined) return await runIn(pooled, spec, streams, options);
+  const { paths, signal, start, onPhase, onFallback, driver } = options;
   await using directory = await createVmDirectory(ephemeralDirectory(paths));
   const machine = await startMachine(spec, {
     paths,
@@ -89,6 +93,31 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
     ...(signal === undefined ? {} : { signal }),
     ...(onPhase === undefined ? {} : { onPhase }),
   });
+  return await runIn(machine, spec, streams, options);
+}
+
+type RunMachine = Pick<Machine, 'agent' | 'durationsMs' | 'close'> & Pick<RunOutcome, 'start'>;
+
+/** Undefined where there is no pool, it has none that fits, or another start is wanted. */
+async function fromPool(
+  spec: RunSpec,
+  { paths, signal, start = 'warm', driver }: RunOptions,
+): Promise<RunMachine | undefined> {
+  if (start !== 'warm' || driver !== undefined || !(await hasPoolSocket(paths))) return undefined;
+  const startedAt = performance.now();
+  const { claimPooled } = await import('./pool/claim-pooled.js');
+  const machine = await claimPooled(spec, { paths, ...(signal === undefined ? {} : { signal }) });
+  if (machine === undefined) return undefined;
+  const boot = Math.round(performance.now() - startedAt);
+  return { ...machine, start: 'pool', durationsMs: { prepare: 0, clone: 0, boot } };
+}
+
+async function runIn(
+  machine: RunMachine,
+  spec: RunSpec,
+  streams: RunStreams,
+  { signal, onPhase, onStarted, onEgress = () => {} }: RunOptions,
+): Promise<RunOutcome> {
   let exit: ExecExit;
   let egress: Egress | undefined;
   const startedAt = performance.now();

@@ -19,6 +19,7 @@ import { type EgressPiece, readEgressJournal } from './network/egress-journal.js
 import { type NetworkChanges, updatedNetwork } from './network/network-changes.js';
 import { type OneShotOptions, type OneShotOutcome, type OneShotSpec, runOneShot } from './one-shot.js';
 import { parseSignal } from './parse-signal.js';
+import { VmPool } from './pool/pool.js';
 import { Reaper } from './reaper.js';
 import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
 import type { SandboxExecSpec } from './sandbox-exec.js';
@@ -102,12 +103,14 @@ export interface Runtime {
   readonly environments: EnvironmentStore;
   /** Sandboxes that go back, and their copies. */
   readonly snapshots: Snapshots;
+  /** VMs that wait for commands; none until it is opened. */
+  readonly pool: VmPool;
   /** Of running sandboxes. */
   readonly files: SandboxFiles;
   readonly workspaces: Workspaces;
   /** Services and shells. */
   readonly background: Background;
-  /** How many have a VM, or are about to. */
+  /** How many have a VM, or are about to, and how many commands have one of the pool. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
   close(vms: 'keep' | 'stop'): Promise<void>;
@@ -167,6 +170,7 @@ class LocalRuntime implements Runtime {
   readonly #reaper: Reaper;
   readonly #health = new HealthWatch(() => this.#sandboxes.values());
   readonly snapshots: Snapshots;
+  readonly pool: VmPool;
   readonly files = new SandboxFiles((reference) => this.#find(reference));
   readonly workspaces = new Workspaces((reference) => this.#find(reference));
   readonly background = new Background((reference) => this.#find(reference));
@@ -175,6 +179,7 @@ class LocalRuntime implements Runtime {
     this.#parts = parts;
     this.#sandboxes = new Map(sandboxes.map((sandbox) => [sandbox.id, sandbox]));
     this.#damaged = new Map(damaged.map((entry) => [entry.id, entry]));
+    this.pool = new VmPool(parts.paths, parts.environments);
     this.snapshots = new Snapshots({
       paths: parts.paths,
       sandboxes: parts.store,
@@ -191,7 +196,8 @@ class LocalRuntime implements Runtime {
   }
 
   get activeCount(): number {
-    return [...this.#sandboxes.values()].filter(({ record }) => hasVm(record.state)).length;
+    const sandboxes = [...this.#sandboxes.values()].filter(({ record }) => hasVm(record.state)).length;
+    return sandboxes + this.pool.activeCount;
   }
 
   get environments(): EnvironmentStore {
@@ -337,6 +343,7 @@ class LocalRuntime implements Runtime {
   async close(vms: 'keep' | 'stop'): Promise<void> {
     this.#reaper.close();
     this.#health.close();
+    await this.pool.close();
     const all = [...this.#sandboxes.values()];
     if (vms === 'stop') {
       await Promise.allSettled(

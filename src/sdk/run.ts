@@ -22,7 +22,7 @@ export interface RunResult extends ExecResult {
   readonly environment: string;
   readonly accelerator: 'kvm' | 'tcg';
   /** How its VM came up: resumed after an earlier boot, or booted. */
-  readonly start: 'warm' | 'cold';
+  readonly start: 'warm' | 'cold' | 'pool';
 }
 
 export async function runInFreshVm(service: Service, options: RunOptions): Promise<RunResult> {

@@ -7,6 +7,7 @@ import { stopDaemon } from '../../sdk/index.js';
 import type { Command } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
 import { listenOptions, readListenOptions } from '../listen-options.js';
+import { POOL_OPTIONS, readPoolOptions } from '../pool-options.js';
 
 export const serve: Command = {
   name: 'serve',
@@ -19,6 +20,7 @@ export const serve: Command = {
       help: 'End after this long without a running sandbox and without a request',
     },
     ...listenOptions('Serve the HTTP API on TCP too'),
+    ...POOL_OPTIONS,
     stop: { type: 'boolean', help: 'Shut down the running daemon and its sandboxes' },
     keep: { type: 'boolean', help: 'With --stop: let the sandboxes run on' },
   },
@@ -26,9 +28,11 @@ export const serve: Command = {
   examples: [
     'hearth serve',
     'hearth serve --listen 127.0.0.1:7420 --token-file ~/.hearth-token',
+    'hearth serve --pool debian:12=2',
     'hearth serve --stop --keep',
   ],
-  async run(args, { paths, stderr }) {
+  async run(args, context) {
+    const { paths, stderr } = context;
     const version = packageVersion();
     if (args.flag('stop')) {
       const wasRunning = await stopDaemon({ paths, version }, args.flag('keep') ? 'keep' : 'stop');
@@ -37,6 +41,7 @@ export const serve: Command = {
     }
     const idleExit = args.text('idle-exit');
     const tcp = await readListenOptions(args, 'hearth serve');
+    const pool = await readPoolOptions(args, context);
     await withInterrupt((signal) =>
       runDaemon({
         paths,
@@ -45,6 +50,7 @@ export const serve: Command = {
         signal,
         ...(idleExit === undefined ? {} : { idleExitMs: parseDuration(idleExit) }),
         ...(tcp === undefined ? {} : { tcp }),
+        ...(pool === undefined ? {} : { pool }),
         onReady: ({ socketPath, url, runtime }) => {
           const running = runtime.activeCount;
           const also = url === undefined ? '' : ` and ${url}`;
