@@ -205,9 +205,8 @@ class LocalRuntime implements Runtime {
   }
 
   async create(spec: CreateSandboxSpec, options: SandboxOperationOptions = {}): Promise<SandboxInfo> {
-    const { paths, store, environments } = this.#parts;
-    const takenNames = (): ReadonlySet<string> => this.#takenNames();
-    const record = await createSandbox(spec, { paths, store, environments, takenNames }, options);
+    const context = { ...this.#parts, takenNames: () => this.#takenNames() };
+    const record = await createSandbox(spec, context, options);
     return this.#info(this.#add(record));
   }
 
