@@ -1,6 +1,7 @@
 /** The shapes of commands that are run to their end, with their output in the answer. */
 import { z } from 'zod';
 import { errorSchema, execInput, pidsLimit } from './schemas.js';
+import { secretsInput } from './secret-schemas.js';
 
 const MAX_HOSTS = 256;
 const MAX_HOST_CHARS = 255;
@@ -11,7 +12,8 @@ const MAX_MEMORY_MIB = 1024 * 1024;
 const MAX_STDIN_CHARS = 4 * 1024 * 1024;
 export const MAX_CAPTURE_BYTES = 8 * 1024 * 1024;
 
-const { argv, env, workdir, user, timeoutMs, graceMs, pidsMax, memoryMaxBytes, sandbox } = execInput.shape;
+const { argv, env, secretEnv, workdir, user, timeoutMs, graceMs, pidsMax, memoryMaxBytes, sandbox } =
+  execInput.shape;
 
 const captured = {
   stdin: z.string().max(MAX_STDIN_CHARS).optional().describe('Standard input as text'),
@@ -38,6 +40,7 @@ export const execRunInput = z
     sandbox,
     argv,
     env,
+    secretEnv,
     workdir,
     user,
     timeoutMs,
@@ -57,6 +60,7 @@ export const sandboxRunInput = z
       .describe('Name of an environment, or the reference of an image'),
     argv: argv.optional().describe('Default: what the image runs'),
     env,
+    secrets: secretsInput.optional().describe('Variables of the command, taken out of its output'),
     workdir,
     user,
     timeoutMs,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { SandboxInfo, SandboxState } from '../sandboxes/index.js';
 import { networkChanges, networkOutput, networkWishes } from './network-schemas.js';
+import { secretEnvInput, secretsInput, secretsOutput } from './secret-schemas.js';
 import { workspaceInput, workspaceOutput } from './workspace-schemas.js';
 
 const MAX_NAME_CHARS = 128;
@@ -79,6 +80,7 @@ export const createInput = z.strictObject({
   platform: z.string().max(MAX_NAME_CHARS).optional(),
   offline: z.boolean().optional(),
   ...networkWishes,
+  secrets: secretsInput.optional(),
 });
 
 export const stopInput = z.strictObject({ sandbox, graceMs: durationMs.optional() });
@@ -91,6 +93,7 @@ export const updateInput = z.strictObject({
   ttlMs: limitMs.nullable().optional(),
   idleTimeoutMs: limitMs.nullable().optional(),
   ...networkChanges,
+  secrets: secretsInput.optional(),
 });
 
 export const logsInput = z.strictObject({
@@ -114,6 +117,7 @@ export const execInput = z.strictObject({
   sandbox,
   argv: z.array(z.string().max(MAX_WORD_CHARS)).min(1).max(MAX_WORDS),
   env: variables.optional(),
+  secretEnv: secretEnvInput.optional(),
   workdir: path.optional(),
   user: z.string().max(MAX_NAME_CHARS).optional(),
   stdin: z.boolean().optional(),
@@ -182,6 +186,7 @@ export const sandboxOutput = z.object({
     }),
   ),
   network: networkOutput,
+  secrets: secretsOutput,
   workspace: workspaceOutput.nullable(),
   pid: count.nullable(),
   /** Whether its agent answers; null: it does not run, or has not been asked yet. */

@@ -173,6 +173,9 @@ export const ERROR_CODES = {
   SNAPSHOTS_TOO_MANY: 'limit',
   EXEC_OUT_OF_MEMORY: 'limit',
   SANDBOXES_TOO_MANY: 'limit',
+  SECRET_INVALID: 'usage',
+  SECRET_NOT_FOUND: 'notFound',
+  SECRETS_UNAVAILABLE: 'unavailable',
 
   // Workspaces: seeds, patches, services, shells
   WORKSPACE_MISSING: 'conflict',

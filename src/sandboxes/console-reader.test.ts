@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConsole } from './console-reader.js';
+import { Redactor } from './secrets/redactor.js';
 
 let directory: string;
 beforeEach(async () => {
@@ -11,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const read = async (cursor?: string, maxBytes = 1000): Promise<[string, string]> => {
-  const piece = await readConsole(directory, { maxBytes, cursor });
+  const piece = await readConsole(directory, { maxBytes, cursor }, new Redactor(['swordfish']));
   return [piece.bytes.toString(), piece.cursor];
 };
 
@@ -32,6 +33,11 @@ describe('readConsole', () => {
     const [second, next] = await read(cursor);
     expect(second).toBe('two three');
     expect((await read(next))[0]).toBe('');
+  });
+
+  it('shows no secret', async () => {
+    await writeFile(join(directory, 'console.log'), 'login: swordfish\n');
+    expect((await read())[0]).toBe('login: [REDACTED]\n');
   });
 
   it('gives the end when there is more than is asked for', async () => {

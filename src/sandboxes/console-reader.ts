@@ -1,5 +1,6 @@
 /** Reads the recorded console of a sandbox: data of the guest, control characters and all. */
 import { type RotatedPiece, readRotated } from './rotated-file.js';
+import type { Redactor } from './secrets/redactor.js';
 
 export type ConsolePiece = RotatedPiece;
 
@@ -9,6 +10,8 @@ const FILE = 'console.log';
 export async function readConsole(
   directory: string,
   options: { readonly maxBytes: number; readonly cursor?: string | undefined },
+  redactor: Redactor,
 ): Promise<ConsolePiece> {
-  return await readRotated(directory, FILE, options);
+  const { bytes, cursor } = await readRotated(directory, FILE, options);
+  return { bytes: redactor.bytes(bytes), cursor };
 }

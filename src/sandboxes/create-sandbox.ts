@@ -12,6 +12,7 @@ import { assertLabels, assertSandboxName, freeName } from './sandbox-name.js';
 import { portRecords } from './sandbox-ports.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
+import { assertSecrets, type Secret } from './secrets/secret.js';
 import { createBaseline, seedOrigin, type WorkspaceSpec } from './workspace/create-baseline.js';
 import { WORKSPACE_PATH } from './workspace/workspace-record.js';
 
@@ -40,6 +41,8 @@ export interface CreateSandboxSpec extends NetworkWishes {
   readonly ports?: readonly string[] | undefined;
   /** Fill `/workspace`, which commands then start in, and remember how it began. */
   readonly workspace?: WorkspaceSpec | undefined;
+  /** Given to its guest, and told nobody. */
+  readonly secrets?: readonly Secret[] | undefined;
   readonly platform?: string | undefined;
   /** Never touch the network. */
   readonly offline?: boolean | undefined;
@@ -76,7 +79,7 @@ const DISK_FILE = 'disk';
 
 /**
  * @throws {HearthError} `NAME_INVALID`, `SANDBOX_EXISTS`, `USAGE_INVALID`, `HOST_PATTERN_INVALID`,
- *   `MEMORY_TOO_SMALL`, `ENVIRONMENT_BROKEN`, what pulling, cloning, the choice of the accelerator and
+ *   `SECRET_INVALID`, `SECRETS_UNAVAILABLE`, `MEMORY_TOO_SMALL`, `ENVIRONMENT_BROKEN`, what pulling, cloning, the choice of the accelerator and
  *   `createBaseline` throw. Nothing is left then.
  */
 export async function createSandbox(
@@ -93,6 +96,8 @@ export async function createSandbox(
   assertLabels(labels);
   const ports = portRecords(spec.ports ?? []);
   const network = networkRecord(spec);
+  const secrets = spec.secrets ?? [];
+  assertSecrets(secrets);
   assertMemory(memoryMib);
   assertWorkdir(spec.workdir);
   if (spec.workspace !== undefined) await seedOrigin(spec.workspace, signal);
@@ -120,6 +125,9 @@ export async function createSandbox(
       spec.workspace === undefined ? null : await createBaseline(directory, spec.workspace, { signal });
     // Two creations of one name may both have got here; the second finds the first one's record.
     if (spec.name !== undefined) assertFree(spec.name, context);
+    if (secrets.length > 0) {
+      await context.store.secrets.write(id, new Map(secrets.map(({ name, value }) => [name, value])));
+    }
     return {
       schemaVersion: 1,
       id,
@@ -163,6 +171,7 @@ export async function createSandbox(
       idleTimeoutMs: spec.idleTimeoutMs ?? null,
       ports,
       network,
+      secrets: secrets.map(({ name, source = 'value' }) => ({ name, source })),
       workspace,
       vmm: null,
     };

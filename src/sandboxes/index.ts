@@ -26,11 +26,19 @@ export type { PoolInfo, PoolOptions, VmPool } from './pool/pool.js';
 export { assertPoolFits, parsePoolWish } from './pool/pool-wish.js';
 export { type RunOptions, type RunOutcome, type RunSpec, type RunStreams, runOnce } from './run-once.js';
 export type { DamagedSandbox, Runtime, RuntimeOptions, SandboxChanges } from './runtime.js';
-export type { ExecStreamOptions, StopOptions } from './sandbox.js';
 export type { SandboxExecSpec } from './sandbox-exec.js';
+export type { ExecStreamOptions, StopOptions } from './sandbox-options.js';
 export type { SandboxInfo } from './sandbox-record.js';
 export { SANDBOX_STATES, type SandboxState } from './sandbox-state.js';
 export type { SandboxStats } from './sandbox-stats.js';
+export {
+  assertSecrets,
+  badName,
+  isSecretName,
+  MAX_SECRET_BYTES,
+  type Secret,
+  type SecretSource,
+} from './secrets/secret.js';
 export type { ForkOptions, ForkOutcome } from './snapshots/fork.js';
 export type { SnapshotInfo } from './snapshots/snapshot-record.js';
 export type { RestoreOptions, Snapshots } from './snapshots/snapshots.js';

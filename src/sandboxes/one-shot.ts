@@ -9,6 +9,7 @@ import { chooseAccelerator } from './accelerator.js';
 import type { SandboxOperationOptions } from './create-sandbox.js';
 import { resolveGuestCommand } from './guest-command.js';
 import { type RunOutcome, runOnce } from './run-once.js';
+import { assertSecrets, type Secret } from './secrets/secret.js';
 
 export interface OneShotSpec {
   /** Name of an environment, or a reference to an image. */
@@ -33,6 +34,8 @@ export interface OneShotSpec {
   readonly accelerator?: AcceleratorWish | undefined;
   readonly platform?: string | undefined;
   readonly offline?: boolean | undefined;
+  /** Variables of the command, and files of its guest; told nobody. */
+  readonly secrets?: readonly Secret[] | undefined;
   /** What it may reach by HTTP and HTTPS: nothing, these hosts, or any public host. Default `none`. */
   readonly network?: 'none' | 'public' | readonly string[] | undefined;
 }
@@ -58,6 +61,8 @@ export async function runOneShot(
   const { paths } = context;
   const passed = signal === undefined ? {} : { signal };
   const egress = egressOf(spec.network ?? 'none');
+  const { secrets = [] } = spec;
+  assertSecrets(secrets);
   const environment = await context.environments.ensureInstalled(spec.image, {
     ...passed,
     onProgress: ({ phase, environment: name, message, doneBytes, totalBytes }) =>
@@ -86,6 +91,7 @@ export async function runOneShot(
       ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
       ...(spec.pidsLimit === undefined ? {} : { pidsLimit: spec.pidsLimit }),
       ...(egress === undefined ? {} : { egress }),
+      ...(secrets.length === 0 ? {} : { secrets: new Map(secrets.map(({ name, value }) => [name, value])) }),
     },
     {
       stdout: sink((bytes) => onOutput('stdout', bytes)),

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ExecExit, GuestProcess, TerminalSize } from '../agent/index.js';
+import type { AgentClient, ExecExit, GuestProcess, TerminalSize } from '../agent/index.js';
 import { errnoOf, type HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import type { EgressEvent, EgressPolicy } from '../network/index.js';
@@ -29,6 +29,8 @@ export interface RunSpec extends MachineSpec {
   readonly terminal?: TerminalSize;
   /** What the command may reach by HTTP and HTTPS. Default: nothing; the VM has no network device either way. */
   readonly egress?: EgressPolicy;
+  /** Variables of the command, and files of its guest; not shown in what it writes. */
+  readonly secrets?: ReadonlyMap<string, string>;
 }
 
 export interface RunStreams {
@@ -129,10 +131,12 @@ async function runIn(
       const { openEgress } = await import('./network/run-egress.js');
       egress = await openEgress(machine.agent, spec.egress, onEgress);
     }
+    const covered =
+      spec.secrets === undefined ? undefined : await giveTo(machine.agent, spec.secrets, signal);
     const process = machine.agent.exec(
       {
         argv,
-        env: { ...egress?.env, ...Object.fromEntries(env) },
+        env: { ...egress?.env, ...Object.fromEntries(env), ...Object.fromEntries(spec.secrets ?? []) },
         cwd,
         createCwd: true,
         user,
@@ -144,7 +148,7 @@ async function runIn(
       signal === undefined ? {} : { signal },
     );
     onStarted?.(process);
-    exit = await follow(process, streams);
+    exit = await follow(covered?.(process) ?? process, streams);
   } finally {
     endedAt = performance.now();
     onPhase?.('stop');
@@ -160,6 +164,17 @@ async function runIn(
       stop: Math.round(performance.now() - endedAt),
     },
   };
+}
+
+/** Puts the secrets into the guest. @returns What takes them out of the output of a command. */
+async function giveTo(
+  agent: AgentClient,
+  secrets: ReadonlyMap<string, string>,
+  signal: AbortSignal | undefined,
+): Promise<(process: GuestProcess) => GuestProcess> {
+  const { coverFor, giveSecrets } = await import('./secrets/for-one-command.js');
+  await giveSecrets(agent, secrets, signal === undefined ? {} : { signal });
+  return coverFor(secrets);
 }
 
 /** Moves the streams until the command has ended and all its output is written. */

@@ -21,12 +21,14 @@ import { type OneShotOptions, type OneShotOutcome, type OneShotSpec, runOneShot 
 import { parseSignal } from './parse-signal.js';
 import { VmPool } from './pool/pool.js';
 import { Reaper } from './reaper.js';
-import { type ExecStreamOptions, Sandbox, type StopOptions } from './sandbox.js';
+import { Sandbox } from './sandbox.js';
 import type { SandboxExecSpec } from './sandbox-exec.js';
 import { assertSandboxName, findSandbox, mergeLabels } from './sandbox-name.js';
+import type { ExecStreamOptions, StopOptions } from './sandbox-options.js';
 import { hasVm, type SandboxInfo, type SandboxRecord, sandboxInfo } from './sandbox-record.js';
 import { type SandboxStats, sandboxStats } from './sandbox-stats.js';
 import { SandboxStore, sandboxesDirectory, sandboxesUsing } from './sandbox-store.js';
+import type { Secret } from './secrets/secret.js';
 import { Snapshots } from './snapshots/snapshots.js';
 import { warmStartFrom } from './snapshots/warm-start.js';
 import { Workspaces } from './workspace/workspaces.js';
@@ -45,6 +47,8 @@ export interface DamagedSandbox {
 }
 
 export interface SandboxChanges extends NetworkChanges {
+  /** Added, or put in the place of those of their names. */
+  readonly secrets?: readonly Secret[] | undefined;
   readonly name?: string | undefined;
   /** Merged into the labels; null removes one. */
   readonly labels?: Readonly<Record<string, string | null>> | undefined;
@@ -271,6 +275,7 @@ class LocalRuntime implements Runtime {
       ...(ttlMs === undefined ? {} : { ttlMs }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
       ...updatedNetwork(sandbox.record, changes),
+      ...(await sandbox.secrets.updated(changes.secrets)),
     });
     return this.#info(sandbox);
   }
@@ -321,7 +326,8 @@ class LocalRuntime implements Runtime {
     reference: string,
     options: { readonly maxBytes: number; readonly cursor?: string | undefined },
   ): Promise<ConsolePiece> {
-    return await readConsole(this.#find(reference).directory, options);
+    const { directory, secrets } = this.#find(reference);
+    return await readConsole(directory, options, await secrets.redactor());
   }
 
   async egressEvents(

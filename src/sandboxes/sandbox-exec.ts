@@ -8,6 +8,8 @@ export interface SandboxExecSpec {
   readonly argv: readonly string[];
   /** Added to the sandbox's; the same name replaces. */
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Variables that hold a secret of the sandbox: its name by theirs. */
+  readonly secretEnv?: Readonly<Record<string, string>> | undefined;
   /** Default: the sandbox's. */
   readonly workdir?: string | undefined;
   /** `name|uid[:group|gid]`; default: the sandbox's. */
@@ -28,12 +30,14 @@ export interface SandboxExecSpec {
 
 /**
  * @param weakest Variables that anything else replaces.
+ * @param strongest Variables that replace any other.
  * @throws {HearthError} `USAGE_INVALID`.
  */
 export function execSpecOf(
   record: SandboxRecord,
   spec: SandboxExecSpec,
   weakest: Readonly<Record<string, string>>,
+  strongest: Readonly<Record<string, string>>,
 ): ExecSpec {
   const { argv, env, cwd, user } = resolveGuestCommand(
     {
@@ -43,7 +47,7 @@ export function execSpecOf(
     },
     {
       command: spec.argv,
-      env: new Map(Object.entries(spec.env ?? {})),
+      env: new Map(Object.entries({ ...spec.env, ...strongest })),
       ...(spec.workdir === undefined ? {} : { workdir: spec.workdir }),
       ...(spec.user === undefined ? {} : { user: spec.user }),
     },

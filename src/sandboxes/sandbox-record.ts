@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ERROR_CODES, ERROR_KINDS, type ErrorCode, type ErrorKind } from '../errors/index.js';
 import { NO_NETWORK, networkRecordSchema } from './network/network-record.js';
 import { SANDBOX_STATES, type SandboxState } from './sandbox-state.js';
+import { secretRecordSchema } from './secrets/secret-record.js';
 import { workspaceRecordSchema } from './workspace/workspace-record.js';
 
 /** Who or what stopped it: a user's `stop` or `kill`, the guest itself, a limit, or the end of the host. */
@@ -79,6 +80,8 @@ export const sandboxRecordSchema = z.object({
     }),
   ),
   network: networkRecordSchema.default(NO_NETWORK),
+  /** Their values are elsewhere, and on no disk. */
+  secrets: z.array(secretRecordSchema).default([]),
   /** The `/workspace` that it was seeded with; null: it has none. */
   workspace: workspaceRecordSchema.nullable().default(null),
   vmm: z.object({ pid: z.number().int().positive(), startTime: z.string(), bootId: z.string() }).nullable(),

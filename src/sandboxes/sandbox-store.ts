@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { errnoOf, fileError, HearthError } from '../errors/index.js';
 import { type HearthPaths, readFileBounded, writeFileAtomic } from '../fsx/index.js';
 import { type SandboxRecord, sandboxRecordSchema } from './sandbox-record.js';
+import { SecretStore } from './secrets/secret-store.js';
 
 const RECORD_FILE = 'sandbox.json';
 const MAX_RECORD_BYTES = 1024 * 1024;
@@ -27,9 +28,11 @@ export function sandboxesDirectory(paths: HearthPaths): string {
 
 export class SandboxStore {
   readonly root: string;
+  readonly secrets: SecretStore;
 
   constructor(root: string) {
     this.root = root;
+    this.secrets = new SecretStore(root);
   }
 
   directory(id: string): string {
@@ -52,6 +55,7 @@ export class SandboxStore {
       return record;
     } catch (error) {
       await rm(staging, { recursive: true, force: true });
+      await this.secrets.remove(id);
       throw fileError(error, staging);
     }
   }
@@ -73,6 +77,7 @@ export class SandboxStore {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw fileError(error, this.directory(id));
     }
+    await this.secrets.remove(id);
     await rm(doomed, { recursive: true, force: true });
   }
 
@@ -84,6 +89,7 @@ export class SandboxStore {
         .filter((name) => UNFINISHED.test(name))
         .map((name) => rm(join(this.root, name), { recursive: true, force: true })),
     );
+    await this.secrets.sweep((id) => names.includes(id));
   }
 
   async #names(): Promise<string[]> {

@@ -7,33 +7,18 @@ import { HearthError } from '../errors/index.js';
 import { adoptVm, killVmm, type ProcessIdentity } from '../vmm/index.js';
 import { Activity } from './activity.js';
 import { finishStart } from './boot-sandbox.js';
-import type { SandboxOperationOptions } from './create-sandbox.js';
 import { SandboxEgress } from './network/sandbox-egress.js';
 import { notRunning, stateConflict, stoppedError, vmLostError } from './sandbox-errors.js';
 import { execSpecOf, type SandboxExecSpec } from './sandbox-exec.js';
+import type { ExecStreamOptions, StartOptions, StopOptions } from './sandbox-options.js';
 import { SandboxPorts } from './sandbox-ports.js';
 import { hasVm, type SandboxDisk, type SandboxRecord, type StopReason } from './sandbox-record.js';
 import type { SandboxStore } from './sandbox-store.js';
 import { SandboxVm, type SandboxVmExit } from './sandbox-vm.js';
+import { SandboxSecrets } from './secrets/sandbox-secrets.js';
 import { removeOtherDisks } from './snapshots/own-disk.js';
-import type { FindStartSource } from './start-source.js';
 import { type Startable, startVm } from './start-vm.js';
 import { seedAgain } from './workspace/workspace-record.js';
-
-export interface StopOptions {
-  /** How long the guest's processes have to end after SIGTERM; default 10 s. */
-  readonly graceMs?: number | undefined;
-  readonly reason?: StopReason;
-}
-
-export interface StartOptions extends SandboxOperationOptions {
-  /** Where it may go on instead of booting. Default: it boots. */
-  readonly findSource?: FindStartSource | undefined;
-}
-
-export interface ExecStreamOptions {
-  readonly signal?: AbortSignal;
-}
 
 const DEFAULT_GRACE_MS = 10_000;
 /** For the guest to write everything back, after its processes have ended. */
@@ -52,6 +37,7 @@ export class Sandbox {
   readonly #ports: SandboxPorts;
   readonly #startable: Startable;
   readonly #egress: SandboxEgress;
+  readonly secrets: SandboxSecrets;
   readonly #activity: Activity;
 
   constructor(store: SandboxStore, record: SandboxRecord) {
@@ -61,13 +47,21 @@ export class Sandbox {
       directory: this.directory,
       record: () => this.#record,
       update: (fields) => this.#update(fields),
-      onAgent: (agent) => this.#egress.attach(agent),
+      onAgent: async (agent) => {
+        await this.secrets.give(agent);
+        await this.#egress.attach(agent);
+      },
       hold: (vm) => this.#hold(vm, vm.vm.identity),
       settled: () => this.#settled,
     };
     this.#egress = new SandboxEgress(this.directory, {
       network: () => this.#record.network,
       update: (network) => this.#update({ network }),
+    });
+    this.secrets = new SandboxSecrets(store.secrets, {
+      id: record.id,
+      name: () => this.name,
+      secrets: () => this.#record.secrets,
     });
     this.#activity = new Activity((vm, error) => this.#explain(vm, error));
     this.#ports = new SandboxPorts(async (port, signal) => {
@@ -205,31 +199,36 @@ export class Sandbox {
     });
   }
 
-  /** Changes what is given of these fields; what it may reach also while it runs. */
+  /** Changes what is given of these fields; a guest that runs has what it may reach and its secrets at once. */
   change(
     fields: Partial<
-      Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs' | 'network' | 'workspace'>
+      Pick<SandboxRecord, 'name' | 'labels' | 'ttlMs' | 'idleTimeoutMs' | 'network' | 'secrets' | 'workspace'>
     >,
   ): Promise<void> {
     return this.#serial(async () => {
       await this.#update(fields);
-      if (fields.network === undefined || this.#vm === undefined) return;
+      const isToldGuest = fields.network !== undefined || fields.secrets !== undefined;
+      if (!isToldGuest || this.#vm === undefined) return;
       this.#egress.apply();
-      if (this.#record.state === 'running') await this.#egress.reach(await this.agent());
+      if (this.#record.state !== 'running') return;
+      const agent = await this.agent();
+      await this.secrets.give(agent);
+      await this.#egress.reach(agent);
     });
   }
 
   /**
    * Starts a command.
    *
-   * @throws {HearthError} `SANDBOX_NOT_RUNNING`, `USAGE_INVALID`, and those of `SandboxVm.agent`. The rest is
-   *   told by the process.
+   * @throws {HearthError} `SANDBOX_NOT_RUNNING`, `USAGE_INVALID`, `SECRET_NOT_FOUND`, and those of
+   *   `SandboxVm.agent`. The rest is told by the process.
    */
   async exec(spec: SandboxExecSpec, options: ExecStreamOptions = {}): Promise<GuestProcess> {
     const vm = this.#runningVm();
     const agent = await vm.agent(options);
-    const execSpec = execSpecOf(this.#record, spec, this.#egress.env);
-    return this.#activity.follow(vm, agent.exec(execSpec, options));
+    const { variables, cover } = await this.secrets.forCommand(spec.secretEnv);
+    const execSpec = execSpecOf(this.#record, spec, this.#egress.env, variables);
+    return cover(this.#activity.follow(vm, agent.exec(execSpec, options)));
   }
 
   /** Takes up a detached command where the cursors say, or at the oldest byte that is still kept. */
@@ -240,7 +239,8 @@ export class Sandbox {
   ): Promise<GuestProcess> {
     const vm = this.#runningVm();
     const agent = await vm.agent(options.signal === undefined ? {} : { signal: options.signal });
-    return this.#activity.follow(vm, agent.attach(execId, cursors, options));
+    const { cover } = await this.secrets.forCommand();
+    return cover(this.#activity.follow(vm, agent.attach(execId, cursors, options)));
   }
 
   /** The agent of the running guest. @throws {HearthError} `SANDBOX_NOT_RUNNING`, `VM_EXITED`, `AGENT_…`. */

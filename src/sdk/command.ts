@@ -11,6 +11,8 @@ export type Command = string | readonly string[];
 export interface CommandOptions {
   /** Added to the sandbox's variables; the same name replaces. */
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Variables that hold a secret of the sandbox: its name by theirs. */
+  readonly secretEnv?: Readonly<Record<string, string>> | undefined;
   /** Default: the sandbox's. */
   readonly workdir?: string | undefined;
   /** `name|uid[:group|gid]`; default: the sandbox's. */

@@ -12,6 +12,7 @@ import {
   readLimit,
   readVariables,
 } from '../sandbox-options.js';
+import { readSecrets, SECRET_OPTIONS } from '../secret-options.js';
 import { readSeed, SEED_OPTIONS, tellLeftOut } from '../seed-options.js';
 import { openService, sandboxPhase } from '../service.js';
 import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
@@ -30,6 +31,7 @@ export const create: Command = {
     ...PIDS_OPTION,
     ...LIFETIME_OPTIONS,
     ...NETWORK_OPTIONS,
+    ...SECRET_OPTIONS,
     publish: {
       type: 'string',
       short: 'p',
@@ -53,6 +55,7 @@ export const create: Command = {
     const progress = progressFor(args, context, 'none');
     const [image = ''] = args.positionals;
     const { cpus, memoryMib, diskBytes, accelerator } = await machineWishes(args, context);
+    const secrets = await readSecrets(args, context);
     const input = {
       image,
       cpus,
@@ -63,6 +66,7 @@ export const create: Command = {
       env: await readVariables(args, context),
       offline: args.flag('offline'),
       ...readNetwork(args),
+      ...(secrets.length === 0 ? {} : { secrets }),
       ...given({
         diskBytes,
         workspace: readSeed(args),

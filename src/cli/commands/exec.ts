@@ -10,6 +10,7 @@ import { followGuest } from '../guest-session.js';
 import { boundedOutputs, failureOf, jsonOutputBytes, OUTPUT_OPTION } from '../limit-options.js';
 import { formatError } from '../print-error.js';
 import { ENV_OPTIONS, given, readVariables } from '../sandbox-options.js';
+import { readSecretEnv, SECRET_ENV_OPTION } from '../secret-options.js';
 import { openService } from '../service.js';
 import { JSON_OPTION, printJson } from '../shared-options.js';
 import { styleFor } from '../terminal.js';
@@ -36,6 +37,7 @@ export const exec: Command = {
     detach: { type: 'boolean', short: 'd', help: 'Leave it running and print its number' },
     attach: { type: 'string', value: 'ID', help: 'Take up a detached command instead of starting one' },
     ...ENV_OPTIONS,
+    ...SECRET_ENV_OPTION,
     timeout: { type: 'string', value: 'DURATION', help: 'End the command after this long, exit 124' },
     ...OUTPUT_OPTION,
     ...DETACH_OPTION,
@@ -62,6 +64,7 @@ export const exec: Command = {
       sandbox,
       argv: commandWords(args),
       env: isTerminal ? withTerm(env, context) : env,
+      ...readSecretEnv(args),
       stdin: args.flag('interactive') && !args.flag('detach'),
       ...(isDetached ? { detached: { ringBytes: RING_BYTES } } : {}),
       ...given({
@@ -84,7 +87,7 @@ export const shell: Command = {
   name: 'shell',
   summary: 'Open a login shell in a running sandbox',
   usage: '[OPTIONS] SANDBOX',
-  options: { ...ENV_OPTIONS, ...DETACH_OPTION },
+  options: { ...ENV_OPTIONS, ...SECRET_ENV_OPTION, ...DETACH_OPTION },
   positionals: { least: 1, most: 1 },
   failureExitCode: HEARTH_FAILED,
   examples: ['hearth shell dev'],
@@ -98,6 +101,7 @@ export const shell: Command = {
       sandbox,
       argv: ['/bin/sh', '-c', 'command -v bash >/dev/null && exec bash -l; exec sh -l'],
       env: isTerminal ? withTerm(env, context) : env,
+      ...readSecretEnv(args),
       stdin: true,
       ...given({
         workdir: args.text('workdir'),

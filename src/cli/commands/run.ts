@@ -16,6 +16,7 @@ import {
   type RunStreams,
   resolveGuestCommand,
   runOnce,
+  type Secret,
 } from '../../sandboxes/index.js';
 import type { AcceleratorDecision } from '../../vmm/index.js';
 import { CaptureStream } from '../capture.js';
@@ -35,6 +36,7 @@ import { MACHINE_OPTIONS, type MachineWishes, machineWishes } from '../machine-o
 import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import { EXIT_INTERRUPTED, formatError } from '../print-error.js';
 import type { Progress } from '../progress.js';
+import { readSecrets, SECRET_OPTIONS } from '../secret-options.js';
 import { COLD_OPTION, JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 import { styleFor } from '../terminal.js';
 
@@ -59,6 +61,7 @@ export const run: Command = {
     ...OUTPUT_OPTION,
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
     ...NETWORK_OPTIONS,
+    ...SECRET_OPTIONS,
     ...COLD_OPTION,
     offline: { type: 'boolean', help: 'Never touch the network' },
     rm: { type: 'boolean', help: 'Accepted for the habit: the VM is always removed' },
@@ -94,6 +97,7 @@ interface RunWishes extends MachineWishes {
   readonly pidsLimit: number | undefined;
   readonly terminal: TerminalSize | undefined;
   readonly egress: EgressPolicy | undefined;
+  readonly secrets: readonly Secret[];
 }
 
 /** Everything that can be wrong with the words, before anything is started. */
@@ -115,6 +119,7 @@ async function readOptions(args: ParsedArguments, context: CommandContext): Prom
     pidsLimit: readPidsLimit(args),
     terminal: args.flag('tty') ? terminalSize(context) : undefined,
     egress: await egressPolicyFor(readNetwork(args)),
+    secrets: await readSecrets(args, context),
   };
 }
 
@@ -170,6 +175,9 @@ async function execute(
     ...(wishes.pidsLimit === undefined ? {} : { pidsLimit: wishes.pidsLimit }),
     ...(wishes.terminal === undefined ? {} : { terminal: wishes.terminal }),
     ...(wishes.egress === undefined ? {} : { egress: wishes.egress }),
+    ...(wishes.secrets.length === 0
+      ? {}
+      : { secrets: new Map(wishes.secrets.map(({ name, value }) => [name, value])) }),
   };
   const options: RunOptions = {
     paths,

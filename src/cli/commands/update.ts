@@ -2,12 +2,13 @@
 import type { Command } from '../command.js';
 import { NETWORK_OPTIONS, readNetwork } from '../network-options.js';
 import { given, LIFETIME_OPTIONS, readLabels, readLimit } from '../sandbox-options.js';
+import { readSecrets, SECRET_OPTIONS } from '../secret-options.js';
 import { openService } from '../service.js';
 import { JSON_OPTION, printJson } from '../shared-options.js';
 
 export const update: Command = {
   name: 'update',
-  summary: "Change a sandbox's name, labels, limits and network",
+  summary: "Change a sandbox's name, labels, limits, network and secrets",
   usage: '[OPTIONS] SANDBOX',
   options: {
     name: { type: 'string', value: 'NAME', help: 'Its new name' },
@@ -20,6 +21,7 @@ export const update: Command = {
     },
     ...NETWORK_OPTIONS,
     'remove-host': { type: 'string', multiple: true, value: 'HOST', help: 'Take back an --allow-host' },
+    ...SECRET_OPTIONS,
     ...JSON_OPTION,
   },
   positionals: { least: 1, most: 1 },
@@ -31,11 +33,13 @@ export const update: Command = {
     const [reference = ''] = args.positionals;
     const removed = args.list('remove-label').map((key) => [key, null] as const);
     const labels = { ...readLabels(args.list('label')), ...Object.fromEntries(removed) };
+    const secrets = await readSecrets(args, context);
     const service = await openService(context);
     const { sandbox } = await service.call('sandbox.update', {
       sandbox: reference,
       labels,
       ...readNetwork(args),
+      ...(secrets.length === 0 ? {} : { secrets }),
       ...given({
         removeHosts: args.list('remove-host').length === 0 ? undefined : [...args.list('remove-host')],
         name: args.text('name'),

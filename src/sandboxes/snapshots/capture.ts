@@ -2,6 +2,7 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cloneDisk } from '../../disks/index.js';
+import { HearthError } from '../../errors/index.js';
 import { createQemuDriver, separateMemory } from '../../vmm/index.js';
 import { sandboxVmSpec } from '../boot-sandbox.js';
 import type { SandboxRecord } from '../sandbox-record.js';
@@ -36,6 +37,7 @@ export async function captureDisk(
  * Puts the VM's state and its disk into `directory`, of one moment, and lets it go on. Its commands stand still in
  * what is saved, so that no copy does anything before it has been made one of its own.
  *
+ * @throws {HearthError} `SANDBOX_STATE_CONFLICT` when it holds secrets; those of the VMM and the agent.
  * @returns For how many ms the commands stood still.
  */
 export async function captureVm(
@@ -45,6 +47,7 @@ export async function captureVm(
   directory: string,
   given: Given,
 ): Promise<number> {
+  assertNoSecrets(record);
   // Its channel has to be open when it is saved: the guest must not have been told of its end.
   const agent = await vm.agent(given);
   // So that the disk alone is of use as well.
@@ -64,6 +67,15 @@ export async function captureVm(
   const pauseMs = Math.round(performance.now() - startedAt);
   await agent.setClock(given);
   return pauseMs;
+}
+
+/** What a guest was given is in its memory, and would be in every copy of it, and on the disk. */
+function assertNoSecrets({ id, name, secrets }: SandboxRecord): void {
+  if (secrets.length === 0) return;
+  throw new HearthError('SANDBOX_STATE_CONFLICT', `the memory of ${name} holds secrets, and is not saved`, {
+    hint: `Stop it first, so that only its disk is saved: hearth stop ${name}`,
+    details: { id, name, secrets: secrets.map((secret) => secret.name) },
+  });
 }
 
 /** Makes of what `captureVm` left a memory that many VMs can share, and a state without it. */

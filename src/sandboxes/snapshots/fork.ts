@@ -101,6 +101,8 @@ function childOf(source: SandboxRecord, own: Pick<SandboxRecord, 'id' | 'name' |
     startKind: null,
     // A port of the host has one holder.
     ports: source.ports.map((port) => ({ ...port, hostPort: 0, published: null })),
+    // Whoever wants one to have a secret gives it one.
+    secrets: [],
     // Nothing has run on the disk, whatever the source has done since.
     workspace: source.pristine ? seedAgain(source.workspace) : source.workspace,
     vmm: null,
