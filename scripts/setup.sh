@@ -73,7 +73,7 @@ if [ ! -x "$agent" ] || [ -n "$(find guest/agent -newer "$agent" -type f \( -nam
   make --silent --directory guest/agent >&2
 fi
 
-if [ ! -e build/.stamp ] || [ -n "$(find src catalog scripts tsconfig.json tsconfig.build.json package.json -newer build/.stamp -type f | head -n 1)" ]; then
+if [ ! -e build/.stamp ] || [ ! -e build/host/hearth-discard.so ] || [ -n "$(find src host catalog scripts tsconfig.json tsconfig.build.json package.json -newer build/.stamp -type f | head -n 1)" ]; then
   say "building hearth"
   npm run --silent build >&2
   mkdir -p build

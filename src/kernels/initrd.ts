@@ -23,7 +23,7 @@ import { type CpioEntry, writeCpio } from './cpio.js';
 
 /** Every VM has these devices; each further module takes 5 to 30 ms of an emulated boot. */
 export const BOOT_MODULES: readonly string[] = [
-  ...['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng'],
+  ...['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_balloon'],
 ];
 
 export interface InitrdOptions {

@@ -46,7 +46,7 @@ interface Recorded {
   readonly files: Readonly<Record<string, { readonly sizeBytes: number; readonly mtimeMs: number }>>;
 }
 
-const SCHEMA = 1;
+const SCHEMA = 2;
 const PREFIX = 'boot-';
 const RECORD_FILE = 'snapshot.json';
 const FILES = ['memory', 'state', 'disk'] as const;

@@ -17,6 +17,8 @@ export interface DetachedProcessOptions {
   readonly directory: string;
   /** Open files that the VMM inherits, from descriptor 3 on. */
   readonly files?: readonly number[];
+  /** Variables beside the few that every VMM gets. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface DetachedProcess {
@@ -53,7 +55,7 @@ export async function startDetachedProcess(options: DetachedProcessOptions): Pro
   try {
     const child = spawn(setpriv, ['--no-new-privs', '--', options.command, ...options.args], {
       cwd: options.directory,
-      env: { PATH: searchPath, LC_ALL: 'C', TMPDIR: options.directory },
+      env: { PATH: searchPath, LC_ALL: 'C', TMPDIR: options.directory, ...options.env },
       detached: true,
       stdio: ['ignore', 'ignore', stderr.fd, ...(options.files ?? [])],
     });

@@ -22,6 +22,8 @@ export interface VmmProcessOptions {
   readonly stdout?: boolean;
   /** Open descriptors of ours to hand down after the sockets; they stay ours to close. */
   readonly files?: readonly number[];
+  /** Variables beside the few that every VMM gets. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface VmmProcess {
@@ -65,7 +67,7 @@ export async function startVmmProcess(options: VmmProcessOptions): Promise<VmmPr
   const child = spawn(setpriv, ['--pdeathsig', 'KILL', '--no-new-privs', '--', ...guarded], {
     cwd: options.directory,
     // Nothing of ours: secrets in the environment are not the VMM's business.
-    env: { PATH: searchPath, LC_ALL: 'C', TMPDIR: options.directory },
+    env: { PATH: searchPath, LC_ALL: 'C', TMPDIR: options.directory, ...options.env },
     // Not the terminal's process group: Ctrl-C is for us, and we end the VM in order.
     detached: true,
     stdio: [

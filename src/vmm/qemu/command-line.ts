@@ -66,6 +66,8 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
     ...device({ driver: 'virtserialport', chardev: 'agent', name: AGENT_PORT_NAME }),
     ...['-object', 'rng-random,id=entropy,filename=/dev/urandom'],
     ...device({ driver: 'virtio-rng-device', rng: 'entropy' }),
+    // The guest tells which pages are free, and they go back to the host.
+    ...device({ driver: 'virtio-balloon-device', 'free-page-reporting': true }),
     ...spec.disks.flatMap(disk),
   ];
 }

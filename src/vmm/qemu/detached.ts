@@ -15,6 +15,7 @@ import { hostTscKhz } from '../host-tsc.js';
 import type { ProcessIdentity } from '../process-identity.js';
 import { assertSpec } from '../spec.js';
 import { qemuArguments } from './command-line.js';
+import { assertPrivateMemory, privateMemoryEnvironment } from './private-memory.js';
 import { QmpClient } from './qmp.js';
 import { loadState, saveState } from './saved-state.js';
 import { connectSocket } from './vm-sockets.js';
@@ -93,12 +94,14 @@ export async function startDetachedVm(spec: VmSpec, options: DetachedVmOptions =
   let vmm: DetachedProcess;
   try {
     const files = state === undefined ? [] : [state.fd];
-    vmm = await startDetachedProcess({ command, args, directory: spec.directory, files });
+    const env = await privateMemoryEnvironment(spec);
+    vmm = await startDetachedProcess({ command, args, directory: spec.directory, files, env });
   } finally {
     await state?.close();
   }
   try {
     const vm = await QemuDetachedVm.hold(vmm, spec.directory, { timeoutMs: START_TIMEOUT_MS, signal });
+    await assertPrivateMemory(spec, vmm.identity.pid);
     if (spec.resumeFrom !== undefined) await vm.load(spec, spec.resumeFrom, signal);
     return vm;
   } catch (error) {

@@ -11,6 +11,7 @@ import { hostTscKhz } from '../host-tsc.js';
 import { assertSpec } from '../spec.js';
 import { startVmmProcess, type VmmProcess } from '../vmm-process.js';
 import { qemuArguments } from './command-line.js';
+import { assertPrivateMemory, privateMemoryEnvironment } from './private-memory.js';
 import { QmpClient } from './qmp.js';
 import { loadState } from './saved-state.js';
 import { QemuVm } from './vm.js';
@@ -51,7 +52,15 @@ async function startVm(binary: string, spec: VmSpec, { signal, onSpawn }: StartV
   try {
     const args = qemuArguments(spec, ENDPOINTS, { tscKhz: await hostTscKhz() });
     const files = state === undefined ? [] : [state.fd];
-    const vmm = await startVmmProcess({ command, args, directory: spec.directory, socketCount: 3, files });
+    const env = await privateMemoryEnvironment(spec);
+    const vmm = await startVmmProcess({
+      command,
+      args,
+      directory: spec.directory,
+      socketCount: 3,
+      files,
+      env,
+    });
     onSpawn?.();
     return await takeControl(vmm, spec, signal);
   } finally {
@@ -91,6 +100,7 @@ async function takeControl(vmm: VmmProcess, spec: VmSpec, signal: AbortSignal | 
         memoryInState = spec.memory === undefined || spec.memory.kind === 'anonymous',
         paused = false,
       } = spec.resumeFrom;
+      await assertPrivateMemory(spec, vmm.pid);
       const descriptor = STATE_FD;
       await loadState(control, { descriptor, memoryInState, paused, ...cancel });
     }
