@@ -75,6 +75,8 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   EXEC_NOT_EXECUTABLE: 'Make the file executable in the guest (`chmod +x`), or name its interpreter.',
   EXEC_USER_UNKNOWN: 'Name a user of the image’s /etc/passwd, or give numbers: `--user 1000:1000`.',
   EXEC_CWD_INVALID: 'Name a directory that exists in the guest.',
+  AGENT_REQUEST_UNSUPPORTED:
+    'The sandbox runs the agent of another version of hearth: stop it and start it again (`hearth stop`, `hearth start`).',
   GUEST_FILE_NOT_FOUND: 'List the directory above it: `hearth file list SANDBOX DIRECTORY`.',
   AGENT_BUSY: 'Wait until some of the running commands have ended.',
   GUEST_DISK_FULL: 'Remove files in the guest, or create the sandbox with a larger `--disk`.',

@@ -9,10 +9,14 @@ const about = ({ id, name, state }: Named): Readonly<Record<string, unknown>> =>
 
 export function notRunning(record: Named): HearthError {
   const verb = record.state === 'paused' ? 'resume' : 'start';
-  return new HearthError('SANDBOX_NOT_RUNNING', `the sandbox ${record.name} is ${record.state}`, {
-    hint: `Type \`hearth ${verb} ${record.name}\`; \`hearth inspect ${record.name}\` says what happened.`,
-    details: about(record),
-  });
+  return new HearthError(
+    'SANDBOX_NOT_RUNNING',
+    `the sandbox ${record.name} is not running (${record.state})`,
+    {
+      hint: `Type \`hearth ${verb} ${record.name}\`; \`hearth inspect ${record.name}\` says what happened.`,
+      details: about(record),
+    },
+  );
 }
 
 export function stateConflict(record: Named, wanted: string, instead: string): HearthError {
