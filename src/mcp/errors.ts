@@ -29,6 +29,11 @@ const HINTS: Partial<Record<ErrorCode, { readonly tool?: ToolName; readonly hint
     tool: 'snapshot_remove',
     hint: 'Choose another name, or remove it with snapshot_remove.',
   },
+  SERVICE_NOT_FOUND: { tool: 'service_list', hint: 'Call service_list for the names there are.' },
+  SERVICE_EXISTS: { tool: 'service_stop', hint: 'Choose another name, or end it first with service_stop.' },
+  SERVICE_NOT_READY: { tool: 'service_logs', hint: 'Look at what it wrote with service_logs.' },
+  SERVICE_FAILED: { tool: 'service_logs', hint: 'Look at what it wrote with service_logs.' },
+  SHELL_NOT_FOUND: { tool: 'shell_open', hint: 'Open one with shell_open.' },
   SEED_INVALID: {
     tool: 'sandbox_create',
     hint: 'Call sandbox_create with project false to begin without it.',

@@ -120,7 +120,16 @@ describe('what the operator has fixed', () => {
     backend.add('private');
     const { call } = await connect(backend);
     expect((await call('sandbox_list')).structuredContent).toMatchObject({ total: 0 });
-    const given = { command: 'id', path: '/x', content: '', patch: 'x', name: 'x' };
+    const given = {
+      command: 'id',
+      path: '/x',
+      content: '',
+      patch: 'x',
+      name: 'x',
+      shell: 1,
+      input: 'x',
+      cursor: 0,
+    };
     const tools = toolsOf(view({}, PROJECT)).filter((tool) => 'sandbox' in tool.inputSchema(view()).shape);
     expect(tools.length).toBeGreaterThan(10);
     const { call: ask } = await connect(backend, view({}, PROJECT));

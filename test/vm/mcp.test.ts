@@ -78,6 +78,34 @@ async function tryTwoWays({ call }: McpSession, name: string): Promise<void> {
   await call('sandbox_remove', { sandbox: 'mcp-other' });
 }
 
+/** A service and a shell, which stay between calls. */
+async function keepRunning({ call }: McpSession, sandbox: string): Promise<void> {
+  const up = { kind: 'file', path: '/tmp/up' };
+  const command = 'echo begun; touch /tmp/up; exec sleep 600';
+  const started = await call('service_start', {
+    sandbox,
+    name: 'web',
+    command,
+    ready: up,
+    readySeconds: 120,
+  });
+  expect(started).toMatchObject({
+    isError: false,
+    structured: { service: { name: 'web', state: 'running' } },
+  });
+  expect((await call('service_logs', { sandbox, name: 'web' })).structured.stdout).toBe('begun\n');
+  const stopped = await call('service_stop', { sandbox, name: 'web' });
+  expect(stopped.structured).toMatchObject({ service: { state: 'stopped' } });
+
+  const { shell, cursor } = (await call('shell_open', { sandbox })).structured;
+  await call('shell_write', { sandbox, shell, cursor, input: 'cd /tmp; x=21' });
+  await call('shell_write', { sandbox, shell, cursor, input: 'echo "$((x * 2)) $PWD"' });
+  const seen = async (): Promise<unknown> =>
+    (await call('shell_read', { sandbox, shell, cursor })).structured.output;
+  await expect.poll(seen, { timeout: 60_000 }).toContain('\n42 /tmp\n');
+  expect((await call('shell_close', { sandbox, shell })).isError).toBe(false);
+}
+
 describe('over stdin and stdout', () => {
   it('a model repairs a bug in a sandbox, sees long output whole, and cleans up', async () => {
     await using project = await brokenProject();
@@ -95,6 +123,7 @@ describe('over stdin and stdout', () => {
     });
     expect(await names()).toContain('mcp-repair');
     await tryTwoWays(session, 'mcp-repair');
+    await keepRunning(session, 'mcp-repair');
     await session.call('sandbox_remove', { sandbox: 'mcp-repair' });
     expect(await names()).not.toContain('mcp-repair');
   });

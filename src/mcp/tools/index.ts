@@ -7,6 +7,8 @@ import { sandboxExec } from './exec.js';
 import { fileList, fileRead, fileWrite } from './files.js';
 import { run } from './run.js';
 import { sandboxCreate, sandboxList, sandboxRemove, sandboxStop } from './sandboxes.js';
+import { serviceList, serviceLogs, serviceStart, serviceStop } from './services.js';
+import { shellClose, shellOpen, shellRead, shellSignal, shellWrite } from './shells.js';
 import {
   sandboxFork,
   sandboxReset,
@@ -37,6 +39,15 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
   snapshot_list: snapshotList,
   snapshot_restore: snapshotRestore,
   snapshot_remove: snapshotRemove,
+  service_start: serviceStart,
+  service_list: serviceList,
+  service_logs: serviceLogs,
+  service_stop: serviceStop,
+  shell_open: shellOpen,
+  shell_write: shellWrite,
+  shell_read: shellRead,
+  shell_signal: shellSignal,
+  shell_close: shellClose,
   environment_list: environmentList,
   environment_pull: environmentPull,
 };

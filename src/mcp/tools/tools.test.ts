@@ -194,3 +194,47 @@ it('ports are published where the operator lets them', async () => {
   await call('sandbox_create', { ports: [80, 8080] });
   expect(asked('sandbox.create')).toMatchObject({ ports: ['80', '8080'] });
 });
+
+describe('service_start', () => {
+  const service = { name: 'web', state: 'running', readyAt: null, exitCode: null, ports: [] };
+
+  it.each([
+    [
+      { kind: 'tcp', port: 80 },
+      { kind: 'tcp', port: 80 },
+    ],
+    [
+      { kind: 'command', command: 'true' },
+      { kind: 'command', argv: ['/bin/sh', '-c', 'true'] },
+    ],
+  ])('waits for %j', async (ready, waited) => {
+    backend.answers.set('service.start', { service });
+    const { call } = await open();
+    const args = { sandbox: 'box', name: 'web', command: 'serve', ready, readySeconds: 1.5 };
+    expect((await call('service_start', args)).structuredContent).toMatchObject({ service: { name: 'web' } });
+    expect(asked('service.start')).toEqual({
+      sandbox: 'id-box',
+      name: 'web',
+      argv: ['/bin/sh', '-c', 'serve'],
+      ready: waited,
+      readyTimeoutMs: 1500,
+    });
+    expect(textOf(await call('service_start', { ...args, ports: [80] }))).toContain('REQUEST_INVALID');
+  });
+});
+
+describe('a shell', () => {
+  const got = { cursor: 9, lostBytes: 0, truncated: false, idle: true, running: true, exitCode: null };
+
+  it('gives what was written since the cursor, harmless, and no more than fits', async () => {
+    backend.answers.set('shell.write', {});
+    backend.answers.set('shell.read', { output: 'x\u202e\n', ...got });
+    const { call } = await open({ outputBytes: 100 });
+    const args = { sandbox: 'box', shell: 3, input: 'ls', cursor: 4, waitSeconds: 2 };
+    const result = await call('shell_write', args);
+    expect(result.structuredContent).toEqual({ shell: 3, output: 'x\\u{202e}\n', ...got });
+    expect(asked('shell.write')).toEqual({ sandbox: 'id-box', shell: 3, input: 'ls', newline: true });
+    expect(asked('shell.read')).toMatchObject({ cursor: 4, maxBytes: 100, plain: true, timeoutMs: 2000 });
+    expect(textOf(result)).toMatch(/^shell 3 is idle, cursor 9\n/);
+  });
+});
