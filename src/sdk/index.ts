@@ -71,6 +71,21 @@ export type {
 } from './sandbox-files.js';
 export type { PublishedPort, SandboxPorts } from './sandbox-ports.js';
 export type { SandboxProcess } from './sandbox-process.js';
+export type {
+  SandboxServices,
+  ServiceInfo,
+  ServiceLogs,
+  ServiceLogsOptions,
+  StartServiceOptions,
+} from './sandbox-services.js';
+export type {
+  OpenShellOptions,
+  ReadShellOptions,
+  SandboxShell,
+  SandboxShells,
+  ShellInfo,
+  ShellOutput,
+} from './sandbox-shells.js';
 export type { ForkOptions, SandboxSnapshots, SnapshotInfo } from './sandbox-snapshots.js';
 export type {
   AppliedPatch,

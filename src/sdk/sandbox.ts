@@ -17,6 +17,8 @@ import { openService } from './open-service.js';
 import { SandboxFiles } from './sandbox-files.js';
 import { SandboxPorts } from './sandbox-ports.js';
 import { SandboxProcess } from './sandbox-process.js';
+import { SandboxServices } from './sandbox-services.js';
+import { SandboxShells } from './sandbox-shells.js';
 import { type ForkOptions, SandboxSnapshots } from './sandbox-snapshots.js';
 import { SandboxWorkspace } from './sandbox-workspace.js';
 
@@ -74,6 +76,8 @@ export class Sandbox implements AsyncDisposable {
   readonly files: SandboxFiles;
   /** Its published ports. */
   readonly ports: SandboxPorts;
+  readonly services: SandboxServices;
+  readonly shells: SandboxShells;
   readonly snapshots: SandboxSnapshots;
   /** Its `/workspace`, when it was created with one. */
   readonly workspace: SandboxWorkspace;
@@ -89,6 +93,8 @@ export class Sandbox implements AsyncDisposable {
     this.#removesOnDispose = options.removesOnDispose;
     this.files = new SandboxFiles(service, info.id);
     this.ports = new SandboxPorts(async () => (await this.refresh()).ports);
+    this.services = new SandboxServices(service, info.id);
+    this.shells = new SandboxShells(service, info.id);
     this.snapshots = new SandboxSnapshots(service, info.id);
     this.workspace = new SandboxWorkspace(service, info.id);
   }

@@ -154,6 +154,31 @@ describe.each(MODES)('the SDK, %s,', (mode) => {
     await expect(sandbox.restore('first')).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' });
   });
 
+  it('keeps services, tells when they are ready and what they wrote', async () => {
+    const { services } = sandbox;
+    const script = 'echo up; touch /run/ready; while :; do sleep 0.2; done';
+    const started = await services.start('web', script, { ready: { kind: 'file', path: '/run/ready' } });
+    expect(started).toMatchObject({ name: 'web', state: 'running', readyAt: expect.any(String) });
+    await expect(services.start('web', 'true')).rejects.toMatchObject({ code: 'SERVICE_EXISTS' });
+    expect((await services.list()).map(({ name }) => name)).toEqual(['web']);
+    expect(await services.status('web')).toMatchObject({ state: 'running', execId: started.execId });
+    expect(await services.logs('web')).toMatchObject({ stdout: 'up\n', stderr: '', lostBytes: 0 });
+    expect(await services.stop('web')).toMatchObject({ state: 'stopped' });
+    await expect(services.status('none')).rejects.toMatchObject({ code: 'SERVICE_NOT_FOUND' });
+  });
+
+  it('keeps shells open between calls, with their directory and variables', async () => {
+    const shell = await sandbox.shells.open({ argv: ['sh'] });
+    await shell.write('cd /usr; WHERE=here; echo begun $WHERE');
+    const read = async () => (await sandbox.shells.get(shell.number).read()).output;
+    await expect.poll(read).toContain('begun here');
+    await shell.write('echo $WHERE:$(pwd)');
+    await expect.poll(read).toContain('here:/usr');
+    expect((await sandbox.shells.list()).map(({ shell: number }) => number)).toEqual([shell.number]);
+    await shell.close();
+    expect((await sandbox.shells.list()).filter(({ running }) => running)).toEqual([]);
+  });
+
   it('has its first disk after a reset, and a journal of what it connected to', async () => {
     await sandbox.reset();
     expect(sandbox.info.state).toBe('running');
