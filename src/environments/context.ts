@@ -11,6 +11,8 @@ export interface StoreContext {
   readonly installer: InstallerContext;
   /** Where bundled profiles lie: `<directory>/<profile>/{vmlinux,rootfs.ext4}`. */
   readonly profilesDirectory: string;
+  /** Where saved VMs lie. */
+  readonly snapshotsDirectory: string;
   /** Names of the sandboxes that use an install; empty when none does. */
   readonly isInUse: (installDirectory: string) => Promise<readonly string[]>;
   /** What holds for every operation that does not say otherwise. */

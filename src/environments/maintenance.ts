@@ -16,6 +16,7 @@ import {
 import { withNameLock } from './name-lock.js';
 import type { OperationOptions } from './progress.js';
 import { installedNames, resolveTarget } from './resolve.js';
+import { removeSavedVms } from './saved-vms.js';
 import { sweepStagings } from './sweep.js';
 
 export interface VerifiedEnvironment {
@@ -215,15 +216,20 @@ export async function removeEnvironment(
     for (const { directory } of all) {
       options.signal?.throwIfAborted();
       freedBytes += (await measureTree(directory)).allocatedBytes;
-      await removeDirectory(directory, name, context);
+      freedBytes += await removeDirectory(directory, name, context);
       removed.push(directory);
     }
     return { name, removed, freedBytes };
   });
 }
 
-/** Out of sight first, by one rename, then away: nobody ever sees a half removed install. */
-async function removeDirectory(directory: string, name: string, context: StoreContext): Promise<void> {
+/**
+ * Out of sight first, by one rename, then away: nobody ever sees a half removed install. The VMs that were saved when
+ * they had booted from it go with it.
+ *
+ * @returns The bytes that those freed.
+ */
+async function removeDirectory(directory: string, name: string, context: StoreContext): Promise<number> {
   const trash = await context.layout.createStaging(name === '' ? 'unnamed' : name);
   try {
     await rename(directory, join(trash, 'removed'));
@@ -232,4 +238,5 @@ async function removeDirectory(directory: string, name: string, context: StoreCo
   } finally {
     await rm(trash, { recursive: true, force: true, maxRetries: 3 });
   }
+  return await removeSavedVms(context.snapshotsDirectory, directory);
 }

@@ -112,6 +112,7 @@ export async function openEnvironmentStore(options: EnvironmentStoreOptions): Pr
     catalog,
     parts,
     profilesDirectory: options.profilesDirectory ?? EMBEDDED_PROFILES,
+    snapshotsDirectory: join(paths.data, 'snapshots'),
     isInUse: options.isInUse ?? (async () => []),
     offline: options.offline ?? false,
     installer: {

@@ -39,6 +39,36 @@ async function openStore(
   return await bench.open({ catalog: catalogOf(sources) });
 }
 
+describe('the saved VMs of an environment', () => {
+  it('go with it, counted as freed, and no others', async () => {
+    const bench = openBench();
+    putArchive(bench, 'environment.tgz', BOOT_FILES);
+    putProfile(bench, 'debian-git', BOOT_FILES);
+    const store = await openStore(bench, [{ type: 'profile', profile: 'debian-git' }]);
+    const { directory } = await store.pull('debian:12');
+    const root = join(bench.paths.data, 'snapshots');
+    const save = (name: string, record: string): void => {
+      mkdirSync(join(root, name), { recursive: true });
+      writeFileSync(join(root, name, 'snapshot.json'), record);
+      writeFileSync(join(root, name, 'memory'), noise(1024 * 1024));
+    };
+    save('boot-0123456789abcdef01234567', JSON.stringify({ rootfsPath: `${directory}/rootfs.ext4` }));
+    save('boot-1123456789abcdef01234567', JSON.stringify({ rootfsPath: `${directory}-2/rootfs.ext4` }));
+    save('boot-2123456789abcdef01234567', 'damaged');
+    save('snap-0123456789ab', JSON.stringify({ rootfsPath: `${directory}/rootfs.ext4` }));
+    const before = (await store.cacheUsage()).kinds.snapshots;
+    expect(before.count).toBe(4);
+    expect(before.allocatedBytes).toBeGreaterThanOrEqual(4 * 1024 * 1024);
+    const { freedBytes } = await store.remove('debian:12');
+    expect(freedBytes).toBeGreaterThanOrEqual(1024 * 1024);
+    expect(listOf(root)).toEqual([
+      'boot-1123456789abcdef01234567',
+      'boot-2123456789abcdef01234567',
+      'snap-0123456789ab',
+    ]);
+  });
+});
+
 describe('lock files', () => {
   it('reproduce an image exactly on another machine, although its tag has moved', async () => {
     const here = await openStore(openBench());

@@ -1,6 +1,6 @@
 /** Kept sandboxes that start warm, that go back, and that are copied. */
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type CliResult, hearth, jsonOf, SHARED_HOME } from '../support/cli.js';
@@ -216,8 +216,19 @@ describe('a snapshot of a running sandbox', () => {
     const disk = { ...recorded.files.disk, sizeBytes: recorded.files.disk.sizeBytes + 1 };
     await writeFile(path, JSON.stringify({ ...recorded, files: { ...recorded.files, disk } }));
     expect((await hearth(['restore', source, 'first'])).stderr).toContain('error[VM_SNAPSHOT_INVALID]');
-    expect(await inspect(source)).toMatchObject({ state: 'running', pid });
     await writeFile(path, text);
+    // One bit, and the file looks as old as before.
+    const statePath = join(directoryOf(first), 'state');
+    const [state, { atime, mtime }] = [await readFile(statePath), await stat(statePath)];
+    const spoilt = Buffer.from(state);
+    spoilt[100] = (spoilt[100] ?? 0) ^ 1;
+    await writeFile(statePath, spoilt);
+    await utimes(statePath, atime, mtime);
+    const damaged = await hearth(['restore', source, 'first']);
+    expect(damaged.stderr).toContain('error[VM_SNAPSHOT_INVALID]');
+    expect(damaged.stderr).toContain('state');
+    await writeFile(statePath, state);
+    expect(await inspect(source)).toMatchObject({ state: 'running', pid });
     expect((await hearth(['restore', '--disk-only', source, 'first'])).exitCode).toBe(0);
     expect(await inspect(source)).toMatchObject({ state: 'stopped', pid: null });
   });

@@ -8,6 +8,7 @@ import { HearthError } from '../../errors/index.js';
 import { machineIdentity, qemuIdentity } from '../../vmm/index.js';
 import { sandboxVmSpec } from '../boot-sandbox.js';
 import type { SandboxRecord } from '../sandbox-record.js';
+import { DISK_FILE } from './capture.js';
 import type { RecordedFile, RecordedMachine, SnapshotRecord } from './snapshot-record.js';
 
 interface Given {
@@ -76,7 +77,11 @@ export async function assertFits(
   );
 }
 
-/** @throws {HearthError} `VM_SNAPSHOT_INVALID` naming the files of the snapshot that are not as they were written. */
+/**
+ * Memory and state are hashed every time; a disk, which may be large, when its size or time is not as it was.
+ *
+ * @throws {HearthError} `VM_SNAPSHOT_INVALID` naming the files of the snapshot that are not as they were written.
+ */
 export async function assertWhole(
   { id, name, files }: SnapshotRecord,
   directory: string,
@@ -85,10 +90,13 @@ export async function assertWhole(
 ): Promise<void> {
   const checked = await Promise.all(
     names.map(async (file) => {
-      const recorded = files[file];
-      return recorded !== undefined && (await isAsRecorded(join(directory, file), recorded, given));
+      const [recorded, path] = [files[file], join(directory, file)];
+      if (recorded === undefined) return false;
+      if (file === DISK_FILE) return await isAsRecorded(path, recorded, given);
+      return (await hashFile(path, given).catch(() => undefined)) === recorded.sha256;
     }),
   );
+  given.signal?.throwIfAborted();
   const damaged = names.filter((_name, index) => checked[index] !== true);
   if (damaged.length === 0) return;
   throw new HearthError(
