@@ -77,7 +77,7 @@ export const mcpInstall: Command = {
 
 export const mcpPrintConfig: Command = {
   name: 'mcp print-config',
-  summary: `Show the entry for a coding agent, to put in by hand: ${CLIENTS_TEXT}`,
+  summary: `Print the entry to put in by hand: ${CLIENTS_TEXT}`,
   usage: '[OPTIONS] CLIENT',
   options: { ...NAME_OPTION, ...COMMAND_OPTION, ...VIEW_OPTIONS },
   positionals: { least: 1, most: 1 },
