@@ -170,7 +170,8 @@ function terminalSize({ stdin, stdout }: CommandContext): { columns: number; row
       hint: 'Leave out -t, or run hearth from a terminal.',
     });
   }
-  return { columns: stdout.columns, rows: stdout.rows };
+  // Some terminals do not know their size and say 0.
+  return { columns: stdout.columns || 80, rows: stdout.rows || 24 };
 }
 
 async function leave(args: ParsedArguments, context: CommandContext, guest: GuestProcess): Promise<number> {
