@@ -25,6 +25,7 @@
 #include "system.h"
 
 #define MODULE_LIST "/hearth/modules"
+#define NETWORK_MODULE_LIST "/hearth/network-modules"
 #define PORT_CLASS "/sys/class/virtio-ports"
 #define PORT_NAME "hearth.agent"
 #define NEW_ROOT "/newroot"
@@ -96,10 +97,10 @@ static void load_module(const char *path)
 		close(fd);
 }
 
-static void load_modules(void)
+static void load_modules(const char *list_path)
 {
 	static char list[16 * 1024];
-	if (file_read_text(MODULE_LIST, list, sizeof(list)) < 0)
+	if (file_read_text(list_path, list, sizeof(list)) < 0)
 		return;
 	char *rest = NULL;
 	for (char *path = strtok_r(list, "\n", &rest); path != NULL; path = strtok_r(NULL, "\n", &rest))
@@ -199,12 +200,16 @@ static void set_limits(void)
 
 void boot_guest(void)
 {
+	char network[4];
 	reboot(RB_DISABLE_CAD);
 	umask(022);
 	mount_system();
 	open_console();
 	file_read_text("/proc/cmdline", cmdline, sizeof(cmdline));
-	load_modules();
+	load_modules(MODULE_LIST);
+	argument("hearth.network", "0", network, sizeof(network));
+	if (strcmp(network, "1") == 0)
+		load_modules(NETWORK_MODULE_LIST);
 	if (mount_root()) {
 		int error = root_switch(NEW_ROOT);
 		if (error < 0)

@@ -10,10 +10,14 @@ export const NETWORK_OPTIONS = {
     value: 'HOST',
     help: 'Let it reach this host by HTTP(S); *.example.org works',
   },
-  net: { type: 'string', value: 'MODE', help: 'none (default), or public: any public host by HTTP(S)' },
+  net: {
+    type: 'string',
+    value: 'MODE',
+    help: 'none (default), public: any public host by HTTP(S), full: unfiltered',
+  },
 } as const satisfies Record<string, OptionSpec>;
 
-const MODES: readonly NetworkMode[] = ['none', 'public'];
+const MODES: readonly NetworkMode[] = ['none', 'public', 'full'];
 
 /** Reads {@link NETWORK_OPTIONS}; what is not given is absent. @throws {HearthError} `USAGE_INVALID`. */
 export function readNetwork(args: ParsedArguments): {
@@ -24,7 +28,7 @@ export function readNetwork(args: ParsedArguments): {
   const network = MODES.find((mode) => mode === net);
   if (net !== undefined && network === undefined) {
     throw new HearthError('USAGE_INVALID', `no network mode ${JSON.stringify(net.slice(0, 64))}`, {
-      hint: 'Use --net none or --net public, or name hosts with --allow-host HOST.',
+      hint: 'Use --net none, public or full, or name hosts with --allow-host HOST.',
       details: { net: net.slice(0, 64) },
     });
   }

@@ -8,13 +8,13 @@ const MAX_PIECE_BYTES = 2 * 1024 * 1024;
 const MAX_CURSOR_CHARS = 128;
 
 /** Written out, not imported, as in `schemas.ts`. */
-const MODES = ['none', 'public'] as const satisfies readonly NetworkMode[];
+const MODES = ['none', 'public', 'full'] as const satisfies readonly NetworkMode[];
 const patterns = z.array(z.string().min(1).max(MAX_PATTERN_CHARS)).max(MAX_PATTERNS);
 const count = z.number().int().nonnegative();
 
 /** Fields of the inputs of `sandbox.create` and `sandbox.update`. */
 export const networkWishes = {
-  /** none: only `allowHosts` · public: also every public host by HTTP(S). */
+  /** none: only `allowHosts` · public: also every public host by HTTP(S) · full: a network device, unfiltered. */
   network: z.enum(MODES).optional(),
   /** `HOST[:PORT][=ADDRESS]` */
   allowHosts: patterns.optional(),

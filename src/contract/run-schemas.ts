@@ -72,9 +72,14 @@ export const sandboxRunInput = z
     platform: z.string().max(MAX_HOST_CHARS).optional(),
     offline: z.boolean().optional(),
     network: z
-      .union([z.enum(['none', 'public']), z.array(z.string().max(MAX_HOST_CHARS)).min(1).max(MAX_HOSTS)])
+      .union([
+        z.enum(['none', 'public', 'full']),
+        z.array(z.string().max(MAX_HOST_CHARS)).min(1).max(MAX_HOSTS),
+      ])
       .optional()
-      .describe('What it reaches by HTTP and HTTPS: none (default), public, or these hosts'),
+      .describe(
+        'What it reaches by HTTP and HTTPS: none (default), public, or these hosts; full: everything, unfiltered',
+      ),
     ...captured,
   })
   .refine(oneInput, ONE_INPUT);

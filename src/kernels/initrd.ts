@@ -9,6 +9,7 @@
  *     /lib/modules/<release>/kernel/…/*.ko   modules, expanded
  *     /hearth/modules   one absolute path of a module a line, in an order in which each can be loaded;
  *                       the agent loads them all, first to last, before it looks for its devices
+ *     /hearth/network-modules   the same for a network device, loaded after them with `hearth.network=1`
  *
  * Kernel command line words for the agent: `hearth.root=/dev/vda`, `hearth.rootflags=…` (mount options),
  * `hearth.hostname=…`. The channel is the virtio-serial port named `hearth.agent`.
@@ -25,6 +26,9 @@ import { type CpioEntry, writeCpio } from './cpio.js';
 export const BOOT_MODULES: readonly string[] = [
   ...['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_balloon'],
 ];
+
+/** Only for VMs that have a network device. */
+const NETWORK_MODULES: readonly string[] = ['virtio_net'];
 
 export interface InitrdOptions {
   readonly agentPath: string;
@@ -71,9 +75,14 @@ async function packInitrd(
   agent: Uint8Array,
   names: readonly string[],
 ): Promise<Uint8Array> {
-  const modules = withRequirements(bundle.modules, names);
+  const bootModules = withRequirements(bundle.modules, names);
+  const networkModules = withRequirements(bundle.modules, NETWORK_MODULES).filter(
+    (module) => !bootModules.includes(module),
+  );
+  const modules = [...bootModules, ...networkModules];
   const guestPath = ({ path }: BundleModule): string => `lib/modules/${bundle.release}/${path}`;
-  const list = modules.map((module) => `/${guestPath(module)}\n`).join('');
+  const listOf = (some: readonly BundleModule[]): Buffer =>
+    Buffer.from(some.map((module) => `/${guestPath(module)}\n`).join(''));
 
   const entries: CpioEntry[] = [
     ...['dev', 'proc', 'sys', 'newroot', 'hearth', ...parents(modules.map(guestPath))].map(
@@ -81,7 +90,8 @@ async function packInitrd(
     ),
     { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
     { kind: 'file', path: 'init', mode: 0o755, data: agent },
-    { kind: 'file', path: 'hearth/modules', mode: 0o644, data: Buffer.from(list) },
+    { kind: 'file', path: 'hearth/modules', mode: 0o644, data: listOf(bootModules) },
+    { kind: 'file', path: 'hearth/network-modules', mode: 0o644, data: listOf(networkModules) },
   ];
   for (const module of modules) {
     const path = join(bundle.directory, MODULES_DIRECTORY, module.path);

@@ -190,6 +190,19 @@ describe('the kernel store', () => {
       expect(text).not.toContain('overlay');
     });
 
+    it('holds those of a network device in a list of their own', async () => {
+      const path = 'kernel/drivers/net/virtio_net.ko';
+      await mkdir(dirname(join(modulesDirectory, path)), { recursive: true });
+      await writeFile(join(modulesDirectory, path), buildModule(RELEASE, 'virtio'), 'latin1');
+      await store.import('net', { kernelPath, modulesDirectory });
+      const bundle = await store.get('net');
+      const options = { agentPath: join(scratch, 'agent'), cacheDirectory: join(scratch, 'cache') };
+      const text = (await readFile((await ensureInitrd(bundle, options)).path)).toString('latin1');
+      const lists = text.slice(text.indexOf('hearth/modules'));
+      expect(lists).toMatch(new RegExp(`hearth/network-modules\\0+/lib/modules/${RELEASE}/${path}\n`));
+      expect(lists.slice(0, lists.indexOf('hearth/network-modules'))).not.toContain('virtio_net');
+    });
+
     it('takes what requested modules need', async () => {
       const text = (await readFile((await pack(['virtio_blk'])).path)).toString('latin1');
       expect(text).toContain('virtio.ko');

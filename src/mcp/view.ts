@@ -11,8 +11,8 @@ export const MODES = ['repro-fix', 'inspect', 'cold-start', 'review-eval'] as co
 export type Mode = (typeof MODES)[number];
 
 export interface NetworkPin {
-  /** public: every public host. */
-  readonly network?: 'none' | 'public';
+  /** public: every public host · full: a network device, unfiltered. */
+  readonly network?: 'none' | 'public' | 'full';
   readonly allowHosts?: readonly string[];
 }
 

@@ -5,6 +5,7 @@ import { startDetachedVm, type VmSpec } from '../vmm/index.js';
 import { renewHostKeys } from './guest-host-keys.js';
 import { endCommands, giveIdentity } from './guest-identity.js';
 import { LEAST_MEMORY_MIB } from './machine.js';
+import { configureNetwork, macOf, networkDevice } from './network/network-device.js';
 import type { SandboxRecord } from './sandbox-record.js';
 import { type OnAgent, SandboxVm } from './sandbox-vm.js';
 import type { StartSource } from './start-source.js';
@@ -62,12 +63,12 @@ export async function bootSandbox(record: SandboxRecord, options: BootSandboxOpt
 
 /** The VM of a sandbox that boots. */
 export function sandboxVmSpec(record: SandboxRecord, directory: string): VmSpec {
-  const { environment, cpus, memoryMib, accelerator, disk } = record;
+  const { id, environment, cpus, memoryMib, accelerator, disk, network } = record;
   return {
     directory,
     kernelPath: environment.kernelPath,
     initrdPath: environment.initrdPath,
-    kernelArgs: [],
+    ...networkDevice(network.mode === 'full' ? macOf(id) : undefined),
     cpus,
     memoryMib,
     disks: [{ path: join(directory, disk.fileName), format: disk.format, readOnly: false }],
@@ -91,6 +92,7 @@ export async function finishStart(
   const hostname = hostName(record.name);
   if (source === undefined) await agent.setHostname(hostname, options);
   else await giveIdentity(agent, hostname, { keepMachineId: source.isOwn, ...options });
+  if (record.network.mode === 'full') await configureNetwork(agent, macOf(record.id), options);
   if (record.disk.growPending) await agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...options });
   if (record.pidsLimit !== null) await agent.setLimits({ pidsMax: record.pidsLimit }, options);
   if (source?.commands === 'end') await endCommands(agent, options);

@@ -22,6 +22,7 @@ import { type HearthPaths, publishDirectory, withLock } from '../fsx/index.js';
 import { qemuIdentity, type VmDriver } from '../vmm/index.js';
 import { bootVm } from './boot.js';
 import type { MachineSpec } from './machine-spec.js';
+import { NOBODYS_MAC, networkDevice } from './network/network-device.js';
 
 export interface BootSnapshot {
   readonly directory: string;
@@ -71,6 +72,7 @@ export async function bootSnapshotKey({
   memoryMib,
   diskBytes,
   accelerator,
+  networkDevice: hasNetwork = false,
 }: MachineSpec): Promise<string> {
   const facts = [
     SCHEMA,
@@ -78,7 +80,7 @@ export async function bootSnapshotKey({
       [environment.rootfsPath, environment.kernelPath, environment.initrdPath ?? ''].map(fileFacts),
     ),
     await qemuIdentity(),
-    [cpuCount, memoryMib, diskBytes ?? null, accelerator],
+    [cpuCount, memoryMib, diskBytes ?? null, accelerator, hasNetwork],
     // Under KVM the guest sees the host's processor.
     accelerator === 'kvm' ? cpus()[0]?.model : null,
   ];
@@ -160,7 +162,7 @@ export async function makeBootSnapshot(
 }
 
 async function freeze(
-  { environment, cpus: cpuCount, memoryMib, diskBytes, accelerator }: MachineSpec,
+  { environment, cpus: cpuCount, memoryMib, diskBytes, accelerator, networkDevice: hasNetwork }: MachineSpec,
   staging: string,
   { driver, signal }: BootSnapshotOptions,
 ): Promise<DiskFormat> {
@@ -178,7 +180,7 @@ async function freeze(
       directory: working,
       kernelPath: environment.kernelPath,
       ...(environment.initrdPath === undefined ? {} : { initrdPath: environment.initrdPath }),
-      kernelArgs: [],
+      ...networkDevice(hasNetwork === true ? NOBODYS_MAC : undefined),
       cpus: cpuCount,
       memoryMib,
       disks: [{ path: disk.path, format: disk.format, readOnly: false, disposable: true }],

@@ -18,4 +18,6 @@ export interface MachineSpec {
   /** Size of the disk, at least that of the environment's, which is the default. */
   readonly diskBytes?: number;
   readonly accelerator: Accelerator;
+  /** Default false: it has no network device. */
+  readonly networkDevice?: boolean;
 }

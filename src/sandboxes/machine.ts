@@ -13,6 +13,7 @@ import { type BootedVm, bootVm } from './boot.js';
 import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
 import { giveIdentity } from './guest-identity.js';
 import type { MachineSpec } from './machine-spec.js';
+import { configureNetwork, networkDevice, randomMac } from './network/network-device.js';
 import { isWarmFailure } from './warm-failure.js';
 
 /** How a machine came up: by booting, or from a boot snapshot. */
@@ -128,13 +129,15 @@ async function startCold(
   });
   const clonedAt = performance.now();
   onPhase?.('boot');
-  const booted = await bootVm(driver, vmSpec(spec, directory, disk), {
+  const mac = macFor(spec);
+  const booted = await bootVm(driver, vmSpec(spec, directory, disk, mac), {
     timeoutMs: BOOT_TIMEOUT_MS,
     ...given,
   });
   try {
     await booted.agent.setHostname(options.hostname, given);
     if (disk.growth === 'online') await booted.agent.growRoot({ timeoutMs: GROW_TIMEOUT_MS, ...given });
+    if (mac !== undefined) await configureNetwork(booted.agent, mac, given);
   } catch (error) {
     await booted.vm.kill();
     throw error;
@@ -161,7 +164,8 @@ async function startWarm(
   onPhase?.('resume');
   const disk = await cloneSnapshotDisk(snapshot, join(directory, DISK_FILE));
   const clonedAt = performance.now();
-  const booted = await bootVm(driver, resumeSpec(spec, directory, disk, snapshot), {
+  const mac = macFor(spec);
+  const booted = await bootVm(driver, resumeSpec(vmSpec(spec, directory, disk, mac), snapshot), {
     timeoutMs: RESUME_TIMEOUT_MS,
     ...given,
   }).catch(async (error: unknown) => {
@@ -170,6 +174,7 @@ async function startWarm(
   });
   try {
     await giveIdentity(booted.agent, options.hostname, given);
+    if (mac !== undefined) await configureNetwork(booted.agent, mac, given);
   } catch (error) {
     await booted.vm.kill();
     throw error;
@@ -178,13 +183,18 @@ async function startWarm(
   return machineOf(booted, 'warm', { startedAt, preparedAt, clonedAt });
 }
 
-function vmSpec(spec: MachineSpec, directory: string, disk: DiskClone): VmSpec {
+/** A new one for every machine that has a network device. */
+function macFor({ networkDevice: hasNetwork = false }: MachineSpec): string | undefined {
+  return hasNetwork ? randomMac() : undefined;
+}
+
+function vmSpec(spec: MachineSpec, directory: string, disk: DiskClone, mac: string | undefined): VmSpec {
   const { environment, cpus, memoryMib, accelerator } = spec;
   return {
     directory,
     kernelPath: environment.kernelPath,
     ...(environment.initrdPath === undefined ? {} : { initrdPath: environment.initrdPath }),
-    kernelArgs: [],
+    ...networkDevice(mac),
     cpus,
     memoryMib,
     disks: [{ path: disk.path, format: disk.format, readOnly: false, disposable: true }],
@@ -192,9 +202,9 @@ function vmSpec(spec: MachineSpec, directory: string, disk: DiskClone): VmSpec {
   };
 }
 
-function resumeSpec(spec: MachineSpec, directory: string, disk: DiskClone, snapshot: BootSnapshot): VmSpec {
+function resumeSpec(spec: VmSpec, snapshot: BootSnapshot): VmSpec {
   return {
-    ...vmSpec(spec, directory, disk),
+    ...spec,
     memory: { kind: 'copy-on-write', path: snapshot.memoryPath },
     resumeFrom: { statePath: snapshot.statePath },
   };

@@ -36,8 +36,11 @@ export interface OneShotSpec {
   readonly offline?: boolean | undefined;
   /** Variables of the command, and files of its guest; told nobody. */
   readonly secrets?: readonly Secret[] | undefined;
-  /** What it may reach by HTTP and HTTPS: nothing, these hosts, or any public host. Default `none`. */
-  readonly network?: 'none' | 'public' | readonly string[] | undefined;
+  /**
+   * What it may reach by HTTP and HTTPS: nothing, these hosts, or any public host; or everything, unfiltered, by a
+   * network device. Default `none`.
+   */
+  readonly network?: 'none' | 'public' | 'full' | readonly string[] | undefined;
 }
 
 export interface OneShotOptions extends SandboxOperationOptions {
@@ -91,6 +94,7 @@ export async function runOneShot(
       ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
       ...(spec.pidsLimit === undefined ? {} : { pidsLimit: spec.pidsLimit }),
       ...(egress === undefined ? {} : { egress }),
+      ...(spec.network === 'full' ? { networkDevice: true } : {}),
       ...(secrets.length === 0 ? {} : { secrets: new Map(secrets.map(({ name, value }) => [name, value])) }),
     },
     {
@@ -108,7 +112,7 @@ export async function runOneShot(
 }
 
 function egressOf(network: NonNullable<OneShotSpec['network']>): EgressPolicy | undefined {
-  if (network === 'none') return undefined;
+  if (network === 'none' || network === 'full') return undefined;
   if (network === 'public') return { mode: 'public', hosts: [] };
   if (network.length === 0) {
     throw new HearthError('USAGE_INVALID', 'no host to reach is named', {

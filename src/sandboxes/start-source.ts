@@ -36,12 +36,13 @@ export function bootableOf({ environment }: SandboxRecord): Bootable {
 
 /** What a boot snapshot has to fit. */
 export function machineSpecOf(record: SandboxRecord): MachineSpec {
-  const { cpus, memoryMib, accelerator, disk } = record;
+  const { cpus, memoryMib, accelerator, disk, network } = record;
   return {
     environment: bootableOf(record),
     cpus,
     memoryMib,
     accelerator,
+    ...(network.mode === 'full' ? { networkDevice: true } : {}),
     ...(disk.growPending ? { diskBytes: disk.sizeBytes } : {}),
   };
 }

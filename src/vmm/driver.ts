@@ -48,6 +48,11 @@ export interface VmSpec {
   /** In order: the first is `/dev/vda`. */
   readonly disks: readonly VmDisk[];
   readonly accelerator: Accelerator;
+  /**
+   * A network device whose packets the VMM itself carries, to whatever this host reaches. Absent: no device.
+   * QEMU only.
+   */
+  readonly network?: { readonly mac: string };
   readonly memory?: VmMemory;
   /**
    * Goes on where `save` of another VM stopped, instead of booting. Everything else of the specification must

@@ -44,6 +44,9 @@ describe('assertSpec', () => {
     ['path', { disks: [{ ...disk, path: '/d\0' }] }],
     ['path', { memory: { kind: 'file', path: 'm' } }],
     ['path', { resumeFrom: { statePath: 's' } }],
+    ['network.mac', { network: { mac: '52:54:00:12:34' } }],
+    ['network.mac', { network: { mac: '53:54:00:12:34:56' } }],
+    ['network.mac', { network: { mac: '52:54:00:12:34:56,x=y' } }],
   ];
   it.each(refused)('refuses %s: %j', (field, change) => {
     expect(() => assertSpec({ ...spec, ...change })).toThrow(

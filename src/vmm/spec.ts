@@ -7,6 +7,8 @@ const MAX_CPUS = 64;
 const MIN_MEMORY_MIB = 64;
 const MAX_MEMORY_MIB = 1024 * 1024;
 const MAX_DISKS = 16;
+/** Of one device: the lowest bit of the first byte stands for groups. */
+const MAC = /^[\da-f][02468ace](?::[\da-f]{2}){5}$/;
 /** COMMAND_LINE_SIZE of x86 is 2048 with its closing NUL; the driver adds words of its own. */
 const MAX_KERNEL_ARGS_CHARS = 1600;
 
@@ -24,6 +26,9 @@ export function assertSpec(spec: VmSpec): void {
   assertRange('cpus', spec.cpus, 1, MAX_CPUS);
   assertRange('memoryMib', spec.memoryMib, MIN_MEMORY_MIB, MAX_MEMORY_MIB);
   assertRange('disks', spec.disks.length, 0, MAX_DISKS);
+  if (spec.network !== undefined && !MAC.test(spec.network.mac)) {
+    throw invalid('network.mac', spec.network.mac, 'an address such as 02:00:00:00:00:01');
+  }
   const words = spec.kernelArgs.join(' ');
   if (words.length > MAX_KERNEL_ARGS_CHARS || /[^\x20-\x7e]/.test(words)) {
     throw invalid('kernelArgs', words, `at most ${MAX_KERNEL_ARGS_CHARS} printable ASCII characters`);

@@ -175,6 +175,7 @@ async function execute(
     ...(wishes.pidsLimit === undefined ? {} : { pidsLimit: wishes.pidsLimit }),
     ...(wishes.terminal === undefined ? {} : { terminal: wishes.terminal }),
     ...(wishes.egress === undefined ? {} : { egress: wishes.egress }),
+    ...(args.text('net') === 'full' ? { networkDevice: true } : {}),
     ...(wishes.secrets.length === 0
       ? {}
       : { secrets: new Map(wishes.secrets.map(({ name, value }) => [name, value])) }),

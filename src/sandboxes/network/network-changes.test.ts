@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { SandboxRecord } from '../sandbox-record.js';
 import { type NetworkChanges, networkRecord, updatedNetwork } from './network-changes.js';
 import { egressPolicyOf, type NetworkRecord } from './network-record.js';
 
-const record = (mode: NetworkRecord['mode'], hosts: string[]) => ({
+const record = (mode: NetworkRecord['mode'], hosts: string[], state: SandboxRecord['state'] = 'running') => ({
+  id: 'aabbccddeeff',
+  name: 'dev',
+  state,
   network: { mode, hosts, proxyPort: 3128 },
 });
 
@@ -15,6 +19,7 @@ describe('networkRecord', () => {
       { mode: 'allow-list', hosts: ['a.test', '*.b.test:8443'] },
     ],
     [{ network: 'public' }, { mode: 'public', hosts: [], proxyPort: null }, { mode: 'public', hosts: [] }],
+    [{ network: 'full' }, { mode: 'full', hosts: [], proxyPort: null }, undefined],
   ] as const)('of %j', (wishes, expected, policy) => {
     expect(networkRecord(wishes)).toEqual(expected);
     expect(egressPolicyOf(networkRecord(wishes))).toEqual(policy);
@@ -23,6 +28,7 @@ describe('networkRecord', () => {
   it.each([
     [{ allowHosts: ['http://a.test'] }, 'HOST_PATTERN_INVALID'],
     [{ allowHosts: ['*'] }, 'HOST_PATTERN_INVALID'],
+    [{ network: 'full', allowHosts: ['a.test'] }, 'USAGE_INVALID'],
   ] as const)('refuses %j', (wishes, code) => {
     expect(() => networkRecord(wishes)).toThrow(expect.objectContaining({ code }));
   });
@@ -46,5 +52,15 @@ describe('updatedNetwork', () => {
     expect(() => updatedNetwork(record('none', ['a.test']), { removeHosts: ['b.test'] })).toThrow(
       expect.objectContaining({ code: 'USAGE_INVALID', hint: expect.stringContaining('a.test') }),
     );
+  });
+
+  it('gives or takes the network device only without a VM', () => {
+    expect(() => updatedNetwork(record('none', []), { network: 'full' })).toThrow(
+      expect.objectContaining({ code: 'SANDBOX_STATE_CONFLICT' }),
+    );
+    expect(() => updatedNetwork(record('full', [], 'paused'), { network: 'none' })).toThrow(
+      expect.objectContaining({ code: 'SANDBOX_STATE_CONFLICT' }),
+    );
+    expect(updatedNetwork(record('none', [], 'stopped'), { network: 'full' }).network?.mode).toBe('full');
   });
 });

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import type { EgressPolicy } from '../../network/index.js';
 
 /**
- * There is no network device either way. none: only what `hosts` names, through the egress proxy · public: also
- * every public host.
+ * none: no network device; only what `hosts` names, through the egress proxy · public: also every public host,
+ * through the proxy · full: a network device, unfiltered.
  */
-export const NETWORK_MODES = ['none', 'public'] as const;
+export const NETWORK_MODES = ['none', 'public', 'full'] as const;
 export type NetworkMode = (typeof NETWORK_MODES)[number];
 
 export const networkRecordSchema = z.object({
@@ -25,6 +25,6 @@ export const PREFERRED_PROXY_PORT = 3128;
 
 /** What the egress proxy is to let through; undefined when there is none. */
 export function egressPolicyOf({ mode, hosts }: NetworkRecord): EgressPolicy | undefined {
-  if (mode === 'none' && hosts.length === 0) return undefined;
+  if (mode === 'full' || (mode === 'none' && hosts.length === 0)) return undefined;
   return { mode: mode === 'public' ? 'public' : 'allow-list', hosts };
 }

@@ -21,6 +21,7 @@ export function assertFirecrackerSpec(spec: VmSpec): void {
   if (spec.cpus > MAX_VCPUS) throw unsupported(`${spec.cpus} CPUs`, `Use at most ${MAX_VCPUS} CPUs.`);
   const other = spec.disks.find(({ format }) => format !== 'raw');
   if (other !== undefined) throw unsupported(`${other.format} disks`, 'Use a raw disk, or QEMU.');
+  if (spec.network !== undefined) throw unsupported('a user-mode network', 'Use QEMU, or no network device.');
   const { resumeFrom, memory } = spec;
   if (resumeFrom !== undefined && (memory?.kind !== 'copy-on-write' || resumeFrom.memoryInState === true)) {
     throw unsupported('a resume without a memory file', 'Give the memory file that belongs to the state.');

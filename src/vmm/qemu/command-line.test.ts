@@ -75,6 +75,16 @@ describe('qemuArguments', () => {
     expect(drives.filter((drive) => drive !== undefined)).toEqual(['disk0', 'disk1']);
   });
 
+  it('has a network device only when it is asked for', () => {
+    expect(valuesOf('-netdev')).toEqual([]);
+    const mac = '02:00:00:00:00:01';
+    expect(valuesOf('-netdev', { network: { mac } })).toEqual([
+      'user,id=network,ipv4=on,ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3',
+    ]);
+    const devices = valuesOf('-device', { network: { mac } }).map((text) => JSON.parse(text));
+    expect(devices.at(-1)).toEqual({ driver: 'virtio-net-device', netdev: 'network', mac });
+  });
+
   it('shares a memory file only when the file is the guest’s own', () => {
     const share = (kind: 'file' | 'copy-on-write'): unknown => {
       const object = valuesOf('-object', { memory: { kind, path: '/m' } }).find((text) =>

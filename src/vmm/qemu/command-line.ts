@@ -69,6 +69,7 @@ export function qemuArguments(spec: VmSpec, endpoints: Endpoints, host: HostFact
     // The guest tells which pages are free, and they go back to the host.
     ...device({ driver: 'virtio-balloon-device', 'free-page-reporting': true }),
     ...spec.disks.flatMap(disk),
+    ...(spec.network === undefined ? [] : network(spec.network)),
   ];
 }
 
@@ -127,6 +128,17 @@ function chardev(id: string, endpoint: Endpoint): string {
  */
 function device(properties: Readonly<Record<string, unknown>>): string[] {
   return ['-device', JSON.stringify(properties)];
+}
+
+/**
+ * QEMU's own network of one guest: 10.0.2.15, with 10.0.2.2 for this host and 10.0.2.3 for its DNS. No service of
+ * QEMU's on it that can be left out. After the disks, so that their order stays.
+ */
+function network({ mac }: NonNullable<VmSpec['network']>): string[] {
+  return [
+    ...['-netdev', 'user,id=network,ipv4=on,ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3'],
+    ...device({ driver: 'virtio-net-device', netdev: 'network', mac }),
+  ];
 }
 
 function disk({ path, format, readOnly, disposable }: VmDisk, index: number): string[] {
