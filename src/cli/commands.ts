@@ -136,6 +136,16 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     title: 'Files of sandboxes',
     commands: [
       {
+        name: 'diff',
+        summary: 'Show which files a sandbox has changed',
+        load: async () => (await import('./commands/diff.js')).diff,
+      },
+      {
+        name: 'export',
+        summary: 'Save the files of a sandbox as a tar archive',
+        load: async () => (await import('./commands/disk-files.js')).exportTar,
+      },
+      {
         name: 'cp',
         summary: 'Copy files into a sandbox or out of it',
         load: async () => (await import('./commands/cp.js')).cp,
@@ -324,6 +334,21 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         name: 'rootfs verify',
         summary: 'Check an ext4 file against its digest',
         load: async () => (await import('./commands/rootfs.js')).rootfsVerify,
+      },
+      {
+        name: 'disk list',
+        summary: 'List files on the disk of a sandbox',
+        load: async () => (await import('./commands/disk-files.js')).diskList,
+      },
+      {
+        name: 'disk read',
+        summary: 'Print a file on the disk of a sandbox',
+        load: async () => (await import('./commands/disk-files.js')).diskRead,
+      },
+      {
+        name: 'disk export',
+        summary: 'Save the disk of a sandbox as an image',
+        load: async () => (await import('./commands/disk-files.js')).diskExport,
       },
       {
         name: 'disk templates',

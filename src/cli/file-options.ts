@@ -23,3 +23,12 @@ export function parseOwner(text: string): { readonly uid: number; readonly gid: 
     details: { owner: text.slice(0, 32) },
   });
 }
+
+/** Of `--max-entries`. @throws {HearthError} `USAGE_INVALID`. */
+export function countOption(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new HearthError('USAGE_INVALID', `not a number of entries: ${JSON.stringify(text.slice(0, 32))}`, {
+    hint: 'Give a number from 1 to 100000, for example --max-entries 500.',
+  });
+}

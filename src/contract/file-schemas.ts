@@ -8,7 +8,7 @@ const MAX_ID = 2 ** 32 - 2;
 
 const KINDS = ['file', 'directory', 'symlink', 'character', 'block', 'fifo', 'socket'] as const;
 
-const guestPath = z
+export const guestPath = z
   .string()
   .min(1)
   .max(MAX_PATH_CHARS)
@@ -81,7 +81,7 @@ export const treeWriteInput = z.strictObject({
   keepOwners: z.boolean().optional().describe('Owners as the archive says; default root'),
 });
 
-const file = {
+export const fileShape = {
   kind: z.enum(KINDS),
   mode: z.number().int(),
   uid: z.number().int(),
@@ -92,19 +92,19 @@ const file = {
   /** What a symbolic link points to. */
   target: z.string().nullable(),
 };
-const listed = z.object({
+export const listedFile = z.object({
   /** Below the listed directory. Bytes that are not UTF-8 are shown as U+FFFD. */
   path: z.string(),
-  ...file,
+  ...fileShape,
 });
 
-export const fileOutput = z.object({ file: z.object(file) });
+export const fileOutput = z.object({ file: z.object(fileShape) });
 export const fileListOutput = z.object({
-  entries: z.array(listed),
+  entries: z.array(listedFile),
   /** There are more than were asked for. */
   truncated: z.boolean(),
 });
 /** Told before the content; the size is what the file had then, and of /proc always 0. */
-export const fileReadHead = z.object({ file: z.object({ ...file, target: z.null() }) });
+export const fileReadHead = z.object({ file: z.object({ ...fileShape, target: z.null() }) });
 export const treeReadHead = z.object({ kind: z.enum(KINDS), name: z.string() });
 export const treeWriteOutput = z.object({ entryCount: z.number().int() });

@@ -1,5 +1,6 @@
 /** Downloads and uploads, carried out here. */
 import type { Runtime } from '../sandboxes/index.js';
+import { diskDownloads } from './disk-handlers.js';
 import { fileDownloads, fileUploads } from './file-streams.js';
 import { parseInput } from './parse-input.js';
 import {
@@ -32,7 +33,7 @@ type Uploads = {
 };
 
 export function createLocalStreams(runtime: Runtime): StreamService {
-  const downloads: Downloads = fileDownloads(runtime.files);
+  const downloads: Downloads = { ...fileDownloads(runtime.files), ...diskDownloads(runtime.files.disks) };
   const uploads: Uploads = fileUploads(runtime.files);
   return {
     async download(name, input, options = {}) {

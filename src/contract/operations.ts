@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import { BACKGROUND_OPERATIONS } from './background-operations.js';
+import { DISK_OPERATIONS } from './disk-operations.js';
 import { ENVIRONMENT_OPERATIONS } from './environment-operations.js';
 import { FILE_OPERATIONS } from './file-operations.js';
 import { NETWORK_OPERATIONS } from './network-operations.js';
@@ -87,6 +88,7 @@ export const OPERATIONS = {
   ...ENVIRONMENT_OPERATIONS,
   ...SNAPSHOT_OPERATIONS,
   ...FILE_OPERATIONS,
+  ...DISK_OPERATIONS,
   ...NETWORK_OPERATIONS,
   ...POOL_OPERATIONS,
   ...WORKSPACE_OPERATIONS,

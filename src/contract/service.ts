@@ -2,6 +2,7 @@
 import type { GuestProcess } from '../agent/index.js';
 import type { Runtime } from '../sandboxes/index.js';
 import { backgroundHandlers } from './background-handlers.js';
+import { diskHandlers } from './disk-handlers.js';
 import { environmentHandlers } from './environment-handlers.js';
 import { fileHandlers } from './file-handlers.js';
 import type { HandlersOf, ServiceCallOptions } from './handlers.js';
@@ -113,6 +114,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...snapshotHandlers(runtime.snapshots),
     ...poolHandlers(runtime.pool),
     ...fileHandlers(runtime.files),
+    ...diskHandlers(runtime.files.disks),
     ...networkHandlers(runtime),
     ...workspaceHandlers(runtime),
     ...backgroundHandlers(runtime.background),

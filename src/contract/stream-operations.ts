@@ -5,9 +5,10 @@
  */
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
+import { DISK_DOWNLOADS } from './disk-operations.js';
 import { FILE_DOWNLOADS, FILE_UPLOADS } from './file-operations.js';
 
-export const DOWNLOAD_OPERATIONS = { ...FILE_DOWNLOADS } as const;
+export const DOWNLOAD_OPERATIONS = { ...FILE_DOWNLOADS, ...DISK_DOWNLOADS } as const;
 export const UPLOAD_OPERATIONS = { ...FILE_UPLOADS } as const;
 
 export type DownloadName = keyof typeof DOWNLOAD_OPERATIONS;

@@ -6,6 +6,7 @@ export {
   type DiskClone,
 } from './clone-disk.js';
 export type { CloneForVmOptions, RootfsClone, Template } from './clone-types.js';
+export { DiskReader } from './disk-reader.js';
 export { hashFile } from './hash-cache.js';
 export { safeVmId } from './names.js';
 export type { DiskFormat } from './qcow2.js';

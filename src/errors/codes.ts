@@ -62,6 +62,8 @@ export const ERROR_CODES = {
   LINKS_TOO_MANY: 'limit',
   ROOTFS_TOO_SMALL: 'limit',
   ROOTFS_DIGEST_MISMATCH: 'integrity',
+  FILE_SYSTEM_INVALID: 'integrity',
+  FILE_SYSTEM_UNSUPPORTED: 'unsupported',
 
   // Store and files of the host
   STORE_LOCKED: 'conflict',

@@ -7,6 +7,7 @@ const XATTR_VERSION = 2;
 const EXT4_VERSION = 1;
 const HEADER_BYTES = 4;
 const XATTR_ENTRY_BYTES = 8;
+const NO_ID = 0xffffffff;
 const TAG = {
   userObject: 0x01,
   user: 0x02,
@@ -45,4 +46,26 @@ export function encodeAcl(value: Uint8Array): Uint8Array | undefined {
     }
   }
   return new Uint8Array(encoded.buffer, 0, length);
+}
+
+/** Converts an ACL from ext4's form to its xattr form; undefined when `stored` is not an ACL. */
+export function decodeAcl(stored: Uint8Array): Uint8Array | undefined {
+  const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
+  if (stored.byteLength < HEADER_BYTES || view.getUint32(0, true) !== EXT4_VERSION) return undefined;
+  const decoded = new DataView(new ArrayBuffer(HEADER_BYTES + stored.byteLength * 2));
+  decoded.setUint32(0, XATTR_VERSION, true);
+  let length = HEADER_BYTES;
+  let offset = HEADER_BYTES;
+  while (offset < stored.byteLength) {
+    if (offset + 4 > stored.byteLength) return undefined;
+    const tag = view.getUint16(offset, true);
+    const hasId = tag === TAG.user || tag === TAG.group;
+    if (!KNOWN_TAGS.has(tag) || (hasId && offset + XATTR_ENTRY_BYTES > stored.byteLength)) return undefined;
+    decoded.setUint16(length, tag, true);
+    decoded.setUint16(length + 2, view.getUint16(offset + 2, true), true);
+    decoded.setUint32(length + 4, hasId ? view.getUint32(offset + 4, true) : NO_ID, true);
+    offset += hasId ? XATTR_ENTRY_BYTES : 4;
+    length += XATTR_ENTRY_BYTES;
+  }
+  return new Uint8Array(decoded.buffer, 0, length);
 }

@@ -9,6 +9,9 @@ export type {
   Ext4Symlink,
   Timestamp,
 } from './node.js';
+export type { Ext4Source } from './reader/block-store.js';
+export type { Ext4FileKind, Ext4Inode } from './reader/read-inode.js';
+export { Ext4Reader } from './reader/reader.js';
 export {
   createExt4Image,
   type Ext4FinishOptions,

@@ -4,6 +4,8 @@ export type { ServiceInfo } from './background/service.js';
 export type { ShellInfo } from './background/shell.js';
 export type { ConsolePiece } from './console-reader.js';
 export type { CreateSandboxSpec, SandboxOperationOptions, SandboxProgress } from './create-sandbox.js';
+export type { DiskChange } from './disks/disk-changes.js';
+export type { SandboxDisks } from './disks/sandbox-disks.js';
 export type { CheckStatus, HostCheck } from './doctor.js';
 export type { SandboxFiles } from './files/sandbox-files.js';
 export { guestAgentPath } from './guest-agent-path.js';

@@ -1,6 +1,6 @@
 // Every fuzzer of what registries, images and guests send.
 //
-//   npm run fuzz -- [--target tar|merge|gzip|zstd|manifest|challenge|frames|disks]… [--runs 100000] [--seed 1]
+//   npm run fuzz -- [--target tar|merge|gzip|zstd|manifest|challenge|frames|disks|ext4|unpack]… [--runs 100000] [--seed 1]
 //
 // Run number i uses the seed + i alone: a failure names its seed, and `--target T --seed THAT --runs 1` replays it.
 // What must hold: only coded errors are thrown; the same bytes come to the same end however they are cut; nothing is
@@ -8,11 +8,12 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { assert, randomOf } from './chance.mjs';
+import { targets as disks } from './disks.mjs';
 import { targets as formats } from './formats.mjs';
 import { targets as layers, openScratch } from './layers.mjs';
 
 const MAX_RUN_MS = 2000;
-const targets = { ...layers, ...formats };
+const targets = { ...layers, ...formats, ...disks };
 
 export const TARGETS = Object.keys(targets);
 

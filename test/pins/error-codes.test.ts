@@ -53,6 +53,8 @@ const PINNED: Readonly<Record<string, string>> = {
   LINKS_TOO_MANY: 'limit',
   ROOTFS_TOO_SMALL: 'limit',
   ROOTFS_DIGEST_MISMATCH: 'integrity',
+  FILE_SYSTEM_INVALID: 'integrity',
+  FILE_SYSTEM_UNSUPPORTED: 'unsupported',
   STORE_LOCKED: 'conflict',
   STORE_CORRUPT: 'integrity',
   STORE_INSECURE: 'denied',

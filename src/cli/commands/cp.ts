@@ -1,11 +1,11 @@
 /** `hearth cp`: files and directories into a running sandbox and out of it, with the habits of `docker cp`. */
 import { formatSize, parseSize } from '../../bytes/index.js';
 import type { Service } from '../../contract/index.js';
-import { errnoOf, HearthError } from '../../errors/index.js';
 import { archiveOut, type CopyOptions, copyIn, copyOut } from '../../sdk/index.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { usageError } from '../command.js';
 import { withInterrupt } from '../interrupt.js';
+import { saveStream } from '../save-stream.js';
 import { openService } from '../service.js';
 import { JSON_OPTION, printJson } from '../shared-options.js';
 import { escapeControls, isInteractive } from '../terminal.js';
@@ -54,7 +54,7 @@ export const cp: Command = {
       const service = await openService(context, { signal });
       const options = { archive: args.flag('archive'), followLink: args.flag('follow-link'), signal };
       if (source !== undefined && to === '-') {
-        await streamOut(service, source, context, options);
+        await saveStream(await archiveOut(service, source, options), '-', context);
         return 0;
       }
       const copied =
@@ -105,29 +105,6 @@ async function copyTo(
     signal === undefined ? {} : { signal },
   );
   return { entryCount, contentBytes };
-}
-
-async function streamOut(
-  service: Service,
-  source: Place,
-  { stdout }: CommandContext,
-  options: CopyOptions,
-): Promise<void> {
-  if (stdout.isTTY === true) {
-    throw new HearthError('USAGE_INVALID', 'hearth cp: a terminal is no place for an archive', {
-      hint: `Send it to a program or a file: hearth cp ${source.sandbox}:${source.path} - | tar -t`,
-    });
-  }
-  try {
-    for await (const piece of await archiveOut(service, source, options)) {
-      await new Promise<void>((resolve, reject) => {
-        stdout.write(piece, (error) => (error == null ? resolve() : reject(error)));
-      });
-    }
-  } catch (error) {
-    // Whoever reads has seen enough.
-    if (errnoOf(error) !== 'EPIPE') throw error;
-  }
 }
 
 function report(

@@ -2,15 +2,14 @@
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseSize } from '../../bytes/index.js';
-import { errnoOf, HearthError } from '../../errors/index.js';
 import { CaptureStream } from '../capture.js';
 import type { Command, CommandContext, ParsedArguments } from '../command.js';
-import { parseMode, parseOwner } from '../file-options.js';
+import { countOption, parseMode, parseOwner } from '../file-options.js';
 import { fileLines } from '../file-table.js';
 import { withInterrupt } from '../interrupt.js';
+import { escapedForTerminal, sendTo } from '../save-stream.js';
 import { openService } from '../service.js';
 import { JSON_OPTION, printJson } from '../shared-options.js';
-import { escapeControls } from '../terminal.js';
 
 const DEFAULT_JSON_BYTES = 1024 * 1024;
 const LIST_HINT_ENTRIES = 10_000;
@@ -45,14 +44,6 @@ export const fileList: Command = {
     return 0;
   },
 };
-
-function countOption(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw new HearthError('USAGE_INVALID', `not a number of entries: ${JSON.stringify(text.slice(0, 32))}`, {
-    hint: 'Give a number from 1 to 100000, for example --max-entries 500.',
-  });
-}
 
 export const fileRead: Command = {
   name: 'file read',
@@ -102,18 +93,7 @@ async function printContent(
 
 /** As it is; for a terminal without what could take it over. */
 async function print({ stdout }: CommandContext, content: Readable): Promise<void> {
-  const decoder = new TextDecoder();
-  try {
-    for await (const chunk of content) {
-      const bytes = stdout.isTTY === true ? escapeControls(decoder.decode(chunk, { stream: true })) : chunk;
-      await new Promise<void>((resolve, reject) => {
-        stdout.write(bytes, (error) => (error == null ? resolve() : reject(error)));
-      });
-    }
-  } catch (error) {
-    // Whoever reads has seen enough.
-    if (errnoOf(error) !== 'EPIPE') throw error;
-  }
+  await sendTo(stdout.isTTY === true ? escapedForTerminal(content) : content, stdout);
 }
 
 export const fileWrite: Command = {

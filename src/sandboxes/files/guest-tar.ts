@@ -21,10 +21,13 @@ const NOTHING = async function* (): AsyncGenerator<Uint8Array> {};
  *
  * @param name What the root is called; `'.'` for the files of a directory alone.
  */
-export async function* tarOfTree(items: AsyncIterable<TreeItem>, name: string): AsyncGenerator<Uint8Array> {
+export async function* tarOfTree(
+  items: AsyncIterable<TreeItem & { readonly xattrs?: ReadonlyMap<string, Uint8Array> }>,
+  name: string,
+): AsyncGenerator<Uint8Array> {
   const root = Buffer.from(name).toString('latin1');
   const linked = new Map<bigint, string>();
-  for await (const { entry, content } of items) {
+  for await (const { entry, content, xattrs } of items) {
     if (entry.kind === 'socket') continue;
     const below = Buffer.from(entry.path).toString('latin1');
     const path = below === '' ? root : `${root}/${below}`;
@@ -41,6 +44,7 @@ export async function* tarOfTree(items: AsyncIterable<TreeItem>, name: string): 
       kind: entry.kind,
       linkTarget: Buffer.from(entry.target).toString('latin1'),
       sizeBytes: entry.sizeBytes,
+      ...(xattrs === undefined ? {} : { xattrs }),
     });
     if (entry.kind !== 'file') continue;
     yield* content;

@@ -1,4 +1,4 @@
-/** The files of running sandboxes, by the name of the sandbox. */
+/** The files of sandboxes, by the name of the sandbox: of running ones through the guest, of all from their disks. */
 import type {
   AgentClient,
   FileAttributes,
@@ -7,6 +7,7 @@ import type {
   WriteFileOptions,
 } from '../../agent/index.js';
 import { HearthError } from '../../errors/index.js';
+import { SandboxDisks } from '../disks/sandbox-disks.js';
 import type { Sandbox } from '../sandbox.js';
 import { tarOfTree, treeOfTar } from './guest-tar.js';
 
@@ -32,10 +33,13 @@ const MAX_ARCHIVED = 1_000_000;
  * All throw `SANDBOX_NOT_FOUND`, `SANDBOX_NOT_RUNNING`, `VM_EXITED`, `AGENT_…` and `GUEST_FILE_…`.
  */
 export class SandboxFiles {
+  /** The same files as they are on disks, of stopped sandboxes too. */
+  readonly disks: SandboxDisks;
   readonly #find: (reference: string) => Sandbox;
 
   constructor(find: (reference: string) => Sandbox) {
     this.#find = find;
+    this.disks = new SandboxDisks(find);
   }
 
   async stat(
