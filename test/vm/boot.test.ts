@@ -176,10 +176,12 @@ describe('a saved VM', () => {
 
   let lastDisk: VmDisk | undefined;
   const resume = async () => {
-    lastDisk = await lab.overlay(frozen.diskPath, 'qcow2');
+    // Copies may be made at once: each keeps the disk it made.
+    const disk = await lab.overlay(frozen.diskPath, 'qcow2');
+    lastDisk = disk;
     return await startGuest({
       ...(await lab.spec()),
-      disks: [lastDisk],
+      disks: [disk],
       memory: { kind: 'copy-on-write', path: frozen.memoryPath },
       resumeFrom: { statePath: frozen.statePath },
     });
