@@ -76,6 +76,7 @@ export {
   type SandboxShells,
   type SandboxSnapshots,
   type SandboxStats,
+  type SandboxSummary,
   type SandboxWorkspace,
   type ServiceInfo,
   type ServiceLogs,

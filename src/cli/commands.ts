@@ -61,6 +61,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         load: async () => (await import('./commands/sandbox-read.js')).inspect,
       },
       {
+        name: 'summary',
+        summary: 'Tell what happened since the last reset',
+        load: async () => (await import('./commands/summary.js')).summary,
+      },
+      {
         name: 'port',
         summary: 'List published ports',
         load: async () => (await import('./commands/sandbox-read.js')).port,

@@ -7,7 +7,7 @@ const DEFAULT_LOG_BYTES = 256 * 1024;
 const DEFAULT_READ_BYTES = 64 * 1024;
 const DEFAULT_IDLE_WAIT_MS = 10_000;
 
-const serviceJson = ({ argv, ports, ...rest }: ServiceInfo) => ({
+export const serviceJson = ({ argv, ports, ...rest }: ServiceInfo) => ({
   ...rest,
   argv: [...argv],
   ports: ports.map((port) => ({ ...port })),

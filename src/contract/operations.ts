@@ -14,6 +14,7 @@ import { RUN_OPERATIONS } from './run-operations.js';
 import * as schemas from './schemas.js';
 import { SNAPSHOT_OPERATIONS } from './snapshot-operations.js';
 import { startInput } from './snapshot-schemas.js';
+import { SUMMARY_OPERATIONS } from './summary-operations.js';
 import { WORKSPACE_OPERATIONS } from './workspace-operations.js';
 
 export const OPERATIONS = {
@@ -93,6 +94,7 @@ export const OPERATIONS = {
   ...POOL_OPERATIONS,
   ...WORKSPACE_OPERATIONS,
   ...BACKGROUND_OPERATIONS,
+  ...SUMMARY_OPERATIONS,
 } as const;
 
 /** Operations that are a conversation with a command of the guest rather than an answer. */

@@ -209,7 +209,8 @@ const execOutput = z.object({
 
 export const oneSandbox = z.object({ sandbox: sandboxOutput });
 export const listOutput = z.object({
-  sandboxes: z.array(sandboxOutput),
+  /** `lastActiveAt`: when something was last done in it, started or ended. */
+  sandboxes: z.array(sandboxOutput.extend({ lastActiveAt: z.string() })),
   /** Directories of sandboxes that cannot be understood. */
   damaged: z.array(z.object({ id: z.string(), error: errorSchema })),
 });

@@ -6,6 +6,7 @@ import { diskHandlers } from './disk-handlers.js';
 import { environmentHandlers } from './environment-handlers.js';
 import { fileHandlers } from './file-handlers.js';
 import type { HandlersOf, ServiceCallOptions } from './handlers.js';
+import { journalled } from './journalled-service.js';
 import { createLocalStreams } from './local-streams.js';
 import { networkHandlers } from './network-handlers.js';
 import {
@@ -22,6 +23,7 @@ import { poolHandlers } from './pool-handlers.js';
 import { runHandlers } from './run-handlers.js';
 import { snapshotHandlers } from './snapshot-handlers.js';
 import type { StreamService } from './stream-operations.js';
+import { summaryHandlers } from './summary-handlers.js';
 import { workspaceHandlers } from './workspace-handlers.js';
 
 export interface Service extends StreamService {
@@ -44,7 +46,7 @@ const DEFAULT_LOG_BYTES = 256 * 1024;
 /** The operations carried out here. */
 export function createLocalService(runtime: Runtime): Service {
   const handlers = handlersOf(runtime);
-  return {
+  const service: Service = {
     async call(name, input, options = {}) {
       const handler: (input: never, options: ServiceCallOptions) => Promise<OperationOutput<typeof name>> =
         handlers[name];
@@ -67,6 +69,7 @@ export function createLocalService(runtime: Runtime): Service {
     },
     ...createLocalStreams(runtime),
   };
+  return journalled(service, runtime);
 }
 
 function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
@@ -81,7 +84,12 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     'sandbox.kill': async ({ sandbox }) => ({ sandbox: copy(await runtime.kill(sandbox)) }),
     'sandbox.remove': async ({ sandbox, force }) => await runtime.remove(sandbox, { force }),
     'sandbox.list': async () => ({
-      sandboxes: runtime.list().map(copy),
+      sandboxes: await Promise.all(
+        runtime.list().map(async (info) => ({
+          ...info,
+          lastActiveAt: await runtime.journal.lastActiveAt(info.id).catch(() => info.createdAt),
+        })),
+      ),
       damaged: runtime.damaged().map(({ id, error }) => ({ id, error: copy(error.toJSON()) })),
     }),
     'sandbox.inspect': async ({ sandbox: reference }) => {
@@ -118,6 +126,7 @@ function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
     ...networkHandlers(runtime),
     ...workspaceHandlers(runtime),
     ...backgroundHandlers(runtime.background),
+    ...summaryHandlers(runtime),
   };
 }
 

@@ -14,6 +14,7 @@ import { type ConsolePiece, readConsole } from './console-reader.js';
 import { type CreateSandboxSpec, createSandbox, type SandboxOperationOptions } from './create-sandbox.js';
 import { SandboxFiles } from './files/sandbox-files.js';
 import { HealthWatch } from './health.js';
+import { Journal } from './journal/journal.js';
 import { killOrphans } from './kill-orphans.js';
 import { type EgressPiece, readEgressJournal } from './network/egress-journal.js';
 import { type NetworkChanges, updatedNetwork } from './network/network-changes.js';
@@ -115,6 +116,8 @@ export interface Runtime {
   /** Services and shells. */
   readonly background: Background;
   /** How many have a VM, or are about to, and how many commands have one of the pool. */
+  readonly journal: Journal;
+  /** How many have a VM, or are about to. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
   close(vms: 'keep' | 'stop'): Promise<void>;
@@ -178,6 +181,7 @@ class LocalRuntime implements Runtime {
   readonly files = new SandboxFiles((reference) => this.#find(reference));
   readonly workspaces = new Workspaces((reference) => this.#find(reference));
   readonly background = new Background((reference) => this.#find(reference));
+  readonly journal = new Journal((reference) => this.#find(reference));
 
   constructor(parts: Parts, sandboxes: readonly Sandbox[], damaged: readonly DamagedSandbox[]) {
     this.#parts = parts;

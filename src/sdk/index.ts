@@ -52,6 +52,7 @@ export {
   type SandboxChanges,
   type SandboxInfo,
   type SandboxStats,
+  type SandboxSummary,
   type SpawnOptions,
   type StartOptions,
 } from './sandbox.js';

@@ -23,6 +23,7 @@ import { type ForkOptions, SandboxSnapshots } from './sandbox-snapshots.js';
 import { SandboxWorkspace } from './sandbox-workspace.js';
 
 export type SandboxInfo = OperationOutput<'sandbox.start'>['sandbox'];
+export type SandboxSummary = OperationOutput<'sandbox.summary'>;
 export type SandboxStats = OperationOutput<'sandbox.stats'>;
 export type RunningCommand = OperationOutput<'sandbox.inspect'>['execs'][number];
 export type EgressPiece = OperationOutput<'sandbox.egress'>;
@@ -175,6 +176,11 @@ export class Sandbox implements AsyncDisposable {
     return await SandboxProcess.started(
       await this.#service.process('exec.attach', input, withSignal(signal)),
     );
+  }
+
+  /** What happened in it since its last reset; `text` tells it to people. */
+  async summary(): Promise<SandboxSummary> {
+    return await this.#service.call('sandbox.summary', this.#self);
   }
 
   /** The commands that run in it, and the detached ones that have ended. */

@@ -194,6 +194,20 @@ describe('a shell', () => {
   });
 });
 
+it('what was done is told by the summary, and orders the list', async () => {
+  expect((await hearth(['exec', NAME, '--', 'sh', '-c', 'exit 3'])).exitCode).toBe(3);
+  const text = await run('summary', NAME);
+  expect(text.split('\n')[0]).toMatch(new RegExp(`^# ${NAME}: what happened since \\d{4}-`));
+  expect(text).toContain("- `sh -c 'exit 3'` → 3\n");
+  expect(text).toContain('- service.stop `web`\n');
+  expect(text).toContain('- `app` running\n');
+  const { sandboxes } = jsonOf(await hearth(['ps', '--json', '--sort', 'activity'])) as unknown as {
+    sandboxes: { name: string }[];
+  };
+  expect(sandboxes.map(({ name }) => name)).toContain(NAME);
+  expect((await hearth(['ps', '--sort', 'x'])).exitCode).toBe(2);
+});
+
 it('both have ended when their VM has', async () => {
   const shell = (await run('shell', 'open', NAME, '--', 'cat')).trim();
   await run('stop', '--time', '1s', NAME);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationOutput, Service } from '../../contract/index.js';
 import { HearthError } from '../../errors/index.js';
-import type { Command, CommandContext, ParsedArguments } from '../command.js';
+import { type Command, type CommandContext, type ParsedArguments, usageError } from '../command.js';
 import { showEgress } from '../egress-log.js';
 import { Interrupted, withInterrupt } from '../interrupt.js';
 import { readLabels } from '../sandbox-options.js';
@@ -25,17 +25,21 @@ export const ps: Command = {
   options: {
     all: { type: 'boolean', short: 'a', help: 'Also those that do not run' },
     label: { type: 'string', short: 'l', multiple: true, value: 'KEY[=VALUE]', help: 'Only with this label' },
+    sort: { type: 'string', value: 'ORDER', help: 'created (default), activity (last used first) or name' },
     quiet: { type: 'boolean', short: 'q', help: 'Print only the ids' },
     ...JSON_OPTION,
   },
   positionals: { least: 0, most: 0 },
   async run(args, context) {
+    const order = orderOf(args.text('sort'));
     const service = await openService(context);
     const { sandboxes, damaged } = await service.call('sandbox.list', {});
-    const wanted = sandboxes.filter(
-      (sandbox) =>
-        (args.flag('all') || !ENDED_STATES.has(sandbox.state)) && hasLabels(sandbox, args.list('label')),
-    );
+    const wanted = sandboxes
+      .filter(
+        (sandbox) =>
+          (args.flag('all') || !ENDED_STATES.has(sandbox.state)) && hasLabels(sandbox, args.list('label')),
+      )
+      .sort(order);
     const { stdout, stderr } = context;
     if (args.flag('json')) printJson(context, { sandboxes: wanted, damaged });
     else if (args.flag('quiet')) stdout.write(wanted.map(({ id }) => `${id}\n`).join(''));
@@ -48,6 +52,18 @@ export const ps: Command = {
     return 0;
   },
 };
+
+/** The list comes oldest first, and sorting keeps that among equals. */
+function orderOf(word = 'created'): (one: Listed, other: Listed) => number {
+  const orders: Readonly<Record<string, (one: Listed, other: Listed) => number>> = {
+    created: () => 0,
+    activity: (one, other) => other.lastActiveAt.localeCompare(one.lastActiveAt),
+    name: (one, other) => one.name.localeCompare(other.name),
+  };
+  const order = Object.hasOwn(orders, word) ? orders[word] : undefined;
+  if (order !== undefined) return order;
+  throw usageError(ps, `--sort takes created, activity or name, not ${word.slice(0, 32)}`);
+}
 
 /** A word without `=` asks for the label with any value. */
 function hasLabels({ labels }: Listed, words: readonly string[]): boolean {
