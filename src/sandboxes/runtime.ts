@@ -115,9 +115,8 @@ export interface Runtime {
   readonly workspaces: Workspaces;
   /** Services and shells. */
   readonly background: Background;
-  /** How many have a VM, or are about to, and how many commands have one of the pool. */
   readonly journal: Journal;
-  /** How many have a VM, or are about to. */
+  /** How many have a VM, or are about to, and how many commands have one of the pool. */
   readonly activeCount: number;
   /** Gives the sandboxes up. `keep`: their VMs run on for the next one; `stop`: they are shut down. */
   close(vms: 'keep' | 'stop'): Promise<void>;
