@@ -1,5 +1,6 @@
 export { CapturedOutput } from './captured-run.js';
 export type { OperationProgress, OutputPiece, ServiceCallOptions } from './handlers.js';
+export { createLocalService } from './journalled-service.js';
 export { openApiDocument } from './openapi.js';
 export type { Operation } from './operation.js';
 export {
@@ -23,7 +24,7 @@ export {
   ProcessFrameDecoder,
 } from './process-wire.js';
 export { exitOutput, startedOutput } from './schemas.js';
-export { createLocalService, type Service } from './service.js';
+export type { Service } from './service.js';
 export {
   DOWNLOAD_OPERATIONS,
   type Download,

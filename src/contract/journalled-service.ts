@@ -2,7 +2,7 @@
 import type { GuestProcess } from '../agent/index.js';
 import type { Runtime } from '../sandboxes/index.js';
 import type { OperationInput, OperationName, OperationOutput } from './operations.js';
-import type { Service } from './service.js';
+import { createPlainService, type Service } from './service.js';
 
 type Describe<N extends OperationName> = (
   input: OperationInput<N>,
@@ -38,7 +38,12 @@ const DESCRIBED: Described = {
   'shell.close': ({ shell }) => `shell ${shell}`,
 };
 
-export function journalled(service: Service, { journal }: Pick<Runtime, 'journal'>): Service {
+/** The operations carried out here. */
+export function createLocalService(runtime: Runtime): Service {
+  return journalled(createPlainService(runtime), runtime);
+}
+
+function journalled(service: Service, { journal }: Pick<Runtime, 'journal'>): Service {
   return {
     async call(name, input, options) {
       const startedAt = performance.now();

@@ -6,7 +6,6 @@ import { diskHandlers } from './disk-handlers.js';
 import { environmentHandlers } from './environment-handlers.js';
 import { fileHandlers } from './file-handlers.js';
 import type { HandlersOf, ServiceCallOptions } from './handlers.js';
-import { journalled } from './journalled-service.js';
 import { createLocalStreams } from './local-streams.js';
 import { networkHandlers } from './network-handlers.js';
 import {
@@ -43,10 +42,10 @@ export interface Service extends StreamService {
 
 const DEFAULT_LOG_BYTES = 256 * 1024;
 
-/** The operations carried out here. */
-export function createLocalService(runtime: Runtime): Service {
+/** The operations carried out here, of which nothing is written down. */
+export function createPlainService(runtime: Runtime): Service {
   const handlers = handlersOf(runtime);
-  const service: Service = {
+  return {
     async call(name, input, options = {}) {
       const handler: (input: never, options: ServiceCallOptions) => Promise<OperationOutput<typeof name>> =
         handlers[name];
@@ -69,7 +68,6 @@ export function createLocalService(runtime: Runtime): Service {
     },
     ...createLocalStreams(runtime),
   };
-  return journalled(service, runtime);
 }
 
 function handlersOf(runtime: Runtime): HandlersOf<typeof OPERATIONS> {
