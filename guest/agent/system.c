@@ -87,7 +87,7 @@ static void add_entropy(uint32_t stream_id, const uint8_t *payload, size_t len)
 		stream_reply_ok(stream_id, NULL, 0);
 }
 
-static void hostname_job(int report, const uint8_t *payload, size_t len)
+static void hostname_file_job(int report, const uint8_t *payload, size_t len)
 {
 	struct hostname_request request;
 	char line[80];
@@ -95,16 +95,31 @@ static void hostname_job(int report, const uint8_t *payload, size_t len)
 		report_error(report, "REQUEST_INVALID", EINVAL, "SET_HOSTNAME");
 		return;
 	}
-	if (sethostname(request.name, strlen(request.name)) < 0) {
-		fail(report, errno, "sethostname");
-		return;
-	}
 	snprintf(line, sizeof(line), "%s\n", request.name);
-	int error = request.persist ? file_replace("/etc/hostname", line, 0644) : 0;
+	int error = file_replace("/etc/hostname", line, 0644);
 	if (error < 0)
 		fail(report, -error, "/etc/hostname");
 	else
 		report_ok(report, NULL, 0);
+}
+
+/* Only the file may block, so only the file takes a process. */
+static void set_hostname(uint32_t stream_id, const uint8_t *payload, size_t len)
+{
+	struct hostname_request request;
+	if (message_decode_hostname(payload, len, &request) < 0)
+		stream_refuse(stream_id, "REQUEST_INVALID", EINVAL, "SET_HOSTNAME");
+	else if (sethostname(request.name, strlen(request.name)) < 0)
+		stream_refuse(stream_id, "SYSTEM_FAILED", errno, "sethostname");
+	else if (request.persist)
+		exec_job(stream_id, hostname_file_job, 0, payload, len);
+	else
+		stream_reply_ok(stream_id, NULL, 0);
+}
+
+static int put_machine_id(const char *path, const char *line)
+{
+	return file_overwrite(path, line) == 0 ? 0 : file_replace(path, line, 0444);
 }
 
 static void machine_id_job(int report, const uint8_t *payload, size_t len)
@@ -119,10 +134,10 @@ static void machine_id_job(int report, const uint8_t *payload, size_t len)
 		return;
 	}
 	snprintf(line, sizeof(line), "%s\n", id);
-	int error = file_replace("/etc/machine-id", line, 0444);
+	int error = put_machine_id("/etc/machine-id", line);
 	/* D-Bus keeps a copy of its own where it is not a link to the first. */
 	if (error == 0 && access("/var/lib/dbus/machine-id", F_OK) == 0)
-		error = file_replace("/var/lib/dbus/machine-id", line, 0444);
+		error = put_machine_id("/var/lib/dbus/machine-id", line);
 	if (error < 0)
 		fail(report, -error, "/etc/machine-id");
 	else
@@ -283,7 +298,7 @@ bool system_request(uint32_t stream_id, uint8_t type, const uint8_t *payload, si
 		add_entropy(stream_id, payload, len);
 		break;
 	case MESSAGE_SET_HOSTNAME:
-		exec_job(stream_id, hostname_job, 0, payload, len);
+		set_hostname(stream_id, payload, len);
 		break;
 	case MESSAGE_SET_MACHINE_ID:
 		exec_job(stream_id, machine_id_job, 0, payload, len);

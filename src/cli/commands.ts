@@ -431,6 +431,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         load: async () => (await import('./commands/mcp-clients.js')).mcpDoctor,
       },
       {
+        name: 'bench',
+        summary: 'Measure how long starts take here',
+        load: async () => (await import('./commands/bench.js')).bench,
+      },
+      {
         name: 'completion',
         summary: 'Print a completion script for a shell',
         load: async () => (await import('./commands/completion.js')).completion,

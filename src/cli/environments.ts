@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { loadConfig } from '../config/index.js';
 import { type EnvironmentStore, openEnvironmentStore } from '../environments/index.js';
-import { guestAgentPath, sandboxesUsing } from '../sandboxes/index.js';
+import { guestAgentPath, keptSnapshots, sandboxesUsing } from '../sandboxes/index.js';
 import type { CommandContext } from './command.js';
 
 /** The user's environments. */
@@ -17,6 +17,7 @@ export async function environments(
     registry: { env, ...registry },
     agentPath: guestAgentPath(),
     isInUse: (directory) => sandboxesUsing(paths, directory),
+    savedVms: keptSnapshots(paths),
   });
 }
 

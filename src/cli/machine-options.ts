@@ -24,17 +24,26 @@ const MAX_CPUS = 64;
 const DEFAULT_MEMORY = '512M';
 
 /** Reads {@link MACHINE_OPTIONS}, with the defaults of the user's configuration. */
-export async function machineWishes(
-  args: ParsedArguments,
+export async function machineWishes(args: ParsedArguments, context: CommandContext): Promise<MachineWishes> {
+  return await wishesOf((name) => args.text(name), context);
+}
+
+/** What is meant when none of {@link MACHINE_OPTIONS} is given. */
+export async function defaultMachineWishes(context: CommandContext): Promise<MachineWishes> {
+  return await wishesOf(() => undefined, context);
+}
+
+async function wishesOf(
+  given: (name: keyof typeof MACHINE_OPTIONS) => string | undefined,
   { paths }: CommandContext,
 ): Promise<MachineWishes> {
   const { run: defaults } = await loadConfig(paths);
-  const disk = args.text('disk');
+  const disk = given('disk');
   return {
-    cpus: wholeNumber('cpus', args.text('cpus') ?? String(defaults.cpus ?? 1), 1, MAX_CPUS),
-    memoryMib: Math.floor(parseSize(args.text('memory') ?? defaults.memory ?? DEFAULT_MEMORY) / MIB),
+    cpus: wholeNumber('cpus', given('cpus') ?? String(defaults.cpus ?? 1), 1, MAX_CPUS),
+    memoryMib: Math.floor(parseSize(given('memory') ?? defaults.memory ?? DEFAULT_MEMORY) / MIB),
     diskBytes: disk === undefined ? undefined : parseSize(disk),
-    accelerator: parseAcceleratorWish(args.text('accel') ?? defaults.accel ?? 'auto'),
+    accelerator: parseAcceleratorWish(given('accel') ?? defaults.accel ?? 'auto'),
   };
 }
 

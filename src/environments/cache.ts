@@ -11,6 +11,7 @@ import type { StoreContext } from './context.js';
 import { blobsDirectory } from './default-parts.js';
 import { measureTree, type TreeSize } from './disk-usage.js';
 import { findInstalls, manifestOf } from './installs.js';
+import type { SavedVm } from './kept-vms.js';
 import { sweepStagings } from './sweep.js';
 
 export type CacheKind =
@@ -89,14 +90,21 @@ export async function cacheUsage(paths: HearthPaths, context: StoreContext): Pro
     const why = 'installed; remove it with `hearth kernel rm`';
     await add('kernels', name, join(paths.data, 'kernels', name), why, false);
   }
-  for (const name of await namesIn(join(paths.data, 'snapshots'))) {
-    await add('snapshots', name, join(paths.data, 'snapshots', name), 'a saved VM', false);
+  for (const { name, path, why, isRemovable } of await savedVmsOf(paths, context)) {
+    await add('snapshots', name, path, why, isRemovable);
   }
   for (const name of await namesIn(join(paths.state, 'sandboxes'))) {
     const why = 'a sandbox; remove it with `hearth rm`';
     await add('sandboxes', name, join(paths.state, 'sandboxes', name), why, false);
   }
   return { items, kinds: sumByKind(items), total: sum(items) };
+}
+
+async function savedVmsOf(paths: HearthPaths, { savedVms }: StoreContext): Promise<readonly SavedVm[]> {
+  if (savedVms !== undefined) return await savedVms.list();
+  const directory = join(paths.data, 'snapshots');
+  const names = await namesIn(directory);
+  return names.map((name) => ({ name, path: join(directory, name), why: 'a saved VM', isRemovable: false }));
 }
 
 function sum(items: readonly TreeSize[]): TreeSize {
@@ -133,9 +141,9 @@ async function namesIn(directory: string): Promise<string[]> {
 }
 
 export interface CachePruneOptions {
-  /** Only what has not been written for this many ms. Default 0: everything that can be had again. */
+  /** Only what has not been written, and saved VMs not used, for this many ms. Default 0: everything that can be had again. */
   readonly olderThanMs?: number;
-  /** Keeps the newest blobs up to this many bytes. */
+  /** Keeps the newest blobs, and the saved VMs used last, up to this many bytes each. */
   readonly maxBytes?: number;
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
@@ -149,6 +157,8 @@ export interface CachePruneResult {
   readonly initrdsRemoved: number;
   /** Memories of where built file systems lie; the file systems themselves are their owner's. */
   readonly rootfsRecordsRemoved: number;
+  /** Boot snapshots; the next start of their environment makes a new one. */
+  readonly snapshotsRemoved: number;
   /** Images whose name can no longer be resolved offline. */
   readonly forgottenReferences: readonly string[];
 }
@@ -160,7 +170,7 @@ interface StoredBlob {
 }
 
 /**
- * Removes downloaded blobs, packed initrds and what killed commands left. Installed environments need none of
+ * Removes downloaded blobs, packed initrds, boot snapshots and what killed commands left. Installed environments need none of
  * it. Blobs of an image that is new enough to stay are kept together.
  *
  * @throws {HearthError} `STORE_LOCKED` while something is being pulled; nothing in use is removed.
@@ -176,14 +186,21 @@ export async function pruneCache(
   const initrds = await pruneFiles(context.installer.initrdCacheDirectory, options);
   const records = await pruneFiles(rootfsMemoryDirectory(paths), options);
   const stagings = await sweepStagings(context.layout, { dryRun });
+  const { olderThanMs, maxBytes } = options;
+  const snapshots = await context.savedVms?.prune({
+    dryRun,
+    ...(olderThanMs === undefined ? {} : { olderThanMs }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+  });
   const stagingBytes = stagings.reduce((total, { bytes }) => total + bytes, 0);
   return {
     dryRun,
-    freedBytes: blobs.bytes + initrds.bytes + records.bytes + stagingBytes,
+    freedBytes: blobs.bytes + initrds.bytes + records.bytes + stagingBytes + (snapshots?.bytes ?? 0),
     blobsRemoved: blobs.count,
     stagingRemoved: stagings.length,
     initrdsRemoved: initrds.count,
     rootfsRecordsRemoved: records.count,
+    snapshotsRemoved: snapshots?.names.length ?? 0,
     forgottenReferences: blobs.forgotten,
   };
 }

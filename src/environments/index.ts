@@ -6,6 +6,7 @@ export type { RegistryChoices } from './default-parts.js';
 export type { TreeSize } from './disk-usage.js';
 export type { Environment, RunConfig } from './environment.js';
 export type { InstallManifest } from './install-manifest.js';
+export type { SavedVm, SavedVms, SavedVmsPruneOptions } from './kept-vms.js';
 export type { KernelChoice } from './kernel-inputs.js';
 export type { EnvironmentInspection, EnvironmentSummary } from './listing.js';
 export { encodeLockfile, type LockedEnvironment, type Lockfile, parseLockfile } from './lockfile-format.js';

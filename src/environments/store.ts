@@ -14,6 +14,7 @@ import type { StoreContext } from './context.js';
 import { defaultParts, type RegistryChoices } from './default-parts.js';
 import type { Environment } from './environment.js';
 import { withFreshInitrd } from './fresh-initrd.js';
+import type { SavedVms } from './kept-vms.js';
 import { defaultEnvironmentsDirectory, EnvironmentLayout } from './layout.js';
 import type { EnvironmentInspection, EnvironmentSummary } from './listing.js';
 import type { Lockfile } from './lockfile-format.js';
@@ -49,6 +50,8 @@ export interface EnvironmentStoreOptions {
   readonly offline?: boolean;
   /** Names of the sandboxes that use an install directory. Default: none do. */
   readonly isInUse?: (installDirectory: string) => Promise<readonly string[]>;
+  /** The saved VMs that `cacheUsage` and `pruneCache` count and prune. Default: counted, never pruned. */
+  readonly savedVms?: SavedVms;
   /** Replaces registry, converter or kernel store, for tests and embedders. */
   readonly parts?: Partial<EnvironmentParts>;
 }
@@ -114,6 +117,7 @@ export async function openEnvironmentStore(options: EnvironmentStoreOptions): Pr
     profilesDirectory: options.profilesDirectory ?? EMBEDDED_PROFILES,
     snapshotsDirectory: join(paths.data, 'snapshots'),
     isInUse: options.isInUse ?? (async () => []),
+    savedVms: options.savedVms,
     offline: options.offline ?? false,
     installer: {
       layout,

@@ -21,7 +21,7 @@ export { type MachinePhase, prepareMachine, type StartKind } from './machine.js'
 export type { MachineSpec } from './machine-spec.js';
 export type { EgressPiece, JournalEvent } from './network/egress-journal.js';
 export type { NetworkMode } from './network/network-record.js';
-export { checkHost, egressPolicyFor, openRuntime, sandboxesUsing } from './on-demand.js';
+export { checkHost, egressPolicyFor, keptSnapshots, openRuntime, sandboxesUsing } from './on-demand.js';
 export type { OneShotOptions, OneShotOutcome, OneShotSpec } from './one-shot.js';
 export { parseSignal } from './parse-signal.js';
 export type { PoolInfo, PoolOptions, VmPool } from './pool/pool.js';

@@ -10,7 +10,12 @@ import { HearthError } from '../errors/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import { createQemuDriver, type Vm, type VmDriver, type VmSpec } from '../vmm/index.js';
 import { type BootedVm, bootVm } from './boot.js';
-import { type BootSnapshot, cloneSnapshotDisk, findBootSnapshot, makeBootSnapshot } from './boot-snapshot.js';
+import {
+  type BootSnapshot,
+  cloneSnapshotDisk,
+  findBootSnapshot,
+  makeBootSnapshot,
+} from './boot-snapshots/boot-snapshot.js';
 import { giveIdentity } from './guest-identity.js';
 import type { MachineSpec } from './machine-spec.js';
 import { configureNetwork, networkDevice, randomMac } from './network/network-device.js';
@@ -36,10 +41,15 @@ export interface StartMachineOptions {
   readonly onFallback?: (error: HearthError) => void;
 }
 
+/** Which boot snapshot a start used. */
+export type UsedSnapshot = Pick<BootSnapshot, 'name' | 'isNew' | 'reason'>;
+
 export interface Machine extends AsyncDisposable {
   readonly vm: Vm;
   readonly agent: AgentClient;
   readonly start: StartKind;
+  /** What it was resumed from; undefined when it booted. */
+  readonly snapshot: UsedSnapshot | undefined;
   /** Whole ms. `prepare` is above 0 for the start that made the boot snapshot. */
   readonly durationsMs: { readonly prepare: number; readonly clone: number; readonly boot: number };
   /** Stops the VM at once. Resolves when its process is gone. Idempotent. */
@@ -78,17 +88,24 @@ export async function startMachine(spec: MachineSpec, options: StartMachineOptio
 /**
  * Makes the boot snapshot of this specification where there is none, so that the next start is a warm one.
  *
- * @returns True when it was made now.
+ * @param options.verify Hashes the files of one that is there. Default false.
  */
 export async function prepareMachine(
   spec: MachineSpec,
-  { paths, driver = createQemuDriver(), signal }: Pick<StartMachineOptions, 'paths' | 'driver' | 'signal'>,
-): Promise<boolean> {
+  {
+    paths,
+    driver = createQemuDriver(),
+    signal,
+    verify = false,
+  }: Pick<StartMachineOptions, 'paths' | 'driver' | 'signal'> & { readonly verify?: boolean },
+): Promise<UsedSnapshot> {
   assertBootable(spec);
-  if ((await findBootSnapshot(spec, paths)) !== undefined) return false;
-  await makeBootSnapshot(spec, { paths, driver, ...(signal === undefined ? {} : { signal }) });
-  return true;
+  const found = await findBootSnapshot(spec, paths, { verify });
+  const given = signal === undefined ? {} : { signal };
+  return usedSnapshot(found ?? (await makeBootSnapshot(spec, { paths, driver, verify, ...given })));
 }
+
+const usedSnapshot = ({ name, isNew, reason }: BootSnapshot): UsedSnapshot => ({ name, isNew, reason });
 
 function assertBootable({ memoryMib, environment }: MachineSpec): void {
   if (memoryMib < LEAST_MEMORY_MIB) {
@@ -143,7 +160,7 @@ async function startCold(
     throw error;
   }
   onPhase?.('ready');
-  return machineOf(booted, 'cold', { startedAt, preparedAt: startedAt, clonedAt });
+  return machineOf(booted, undefined, { startedAt, preparedAt: startedAt, clonedAt });
 }
 
 async function startWarm(
@@ -180,7 +197,7 @@ async function startWarm(
     throw error;
   }
   onPhase?.('ready');
-  return machineOf(booted, 'warm', { startedAt, preparedAt, clonedAt });
+  return machineOf(booted, usedSnapshot(snapshot), { startedAt, preparedAt, clonedAt });
 }
 
 /** A new one for every machine that has a network device. */
@@ -218,7 +235,7 @@ interface Moments {
 
 function machineOf(
   { vm, agent }: BootedVm,
-  start: StartKind,
+  snapshot: UsedSnapshot | undefined,
   { startedAt, preparedAt, clonedAt }: Moments,
 ): Machine {
   const close = async (): Promise<void> => {
@@ -228,7 +245,8 @@ function machineOf(
   return {
     vm,
     agent,
-    start,
+    start: snapshot === undefined ? 'cold' : 'warm',
+    snapshot,
     durationsMs: {
       prepare: Math.round(preparedAt - startedAt),
       clone: Math.round(clonedAt - preparedAt),

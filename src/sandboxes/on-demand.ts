@@ -1,4 +1,5 @@
 /** What one command in a fresh VM does not need, loaded when it is asked for: every start would pay for it. */
+import type { SavedVms } from '../environments/index.js';
 import type { HearthPaths } from '../fsx/index.js';
 import type { EgressPolicy } from '../network/index.js';
 import type { DoctorOptions, HostCheck } from './doctor.js';
@@ -25,6 +26,15 @@ export async function sandboxesUsing(
   environmentDirectory: string,
 ): Promise<readonly string[]> {
   return await (await import('./sandbox-store.js')).sandboxesUsing(paths, environmentDirectory);
+}
+
+/** The saved VMs, for a store that tells what is kept on disk. */
+export function keptSnapshots(paths: HearthPaths): SavedVms {
+  const load = () => import('./boot-snapshots/kept-snapshots.js');
+  return {
+    list: async () => await (await load()).listSavedVms(paths),
+    prune: async (options) => await (await load()).pruneBootSnapshots(paths, options),
+  };
 }
 
 /** What the proxy of one command is to let through; undefined: nothing. @throws {HearthError} `HOST_PATTERN_INVALID`. */

@@ -13,7 +13,13 @@ import type { HearthPaths } from '../fsx/index.js';
 import type { EgressEvent, EgressPolicy } from '../network/index.js';
 import type { VmDriver } from '../vmm/index.js';
 import type { GuestCommand } from './guest-command.js';
-import { type Machine, type MachinePhase, type StartKind, startMachine } from './machine.js';
+import {
+  type Machine,
+  type MachinePhase,
+  type StartKind,
+  startMachine,
+  type UsedSnapshot,
+} from './machine.js';
 import type { MachineSpec } from './machine-spec.js';
 import type { Egress } from './network/run-egress.js';
 import { hasPoolSocket } from './pool/pool-socket.js';
@@ -59,6 +65,8 @@ export interface RunOptions {
 export interface RunOutcome extends ExecExit {
   /** `pool`: it waited in the daemon's pool. */
   readonly start: StartKind | 'pool';
+  /** What its VM was resumed from by this command; undefined when it booted, or waited in the pool. */
+  readonly snapshot: UsedSnapshot | undefined;
   /** Whole ms of each phase; `boot` of a VM from the pool is the way to it. */
   readonly durationsMs: {
     readonly prepare: number;
@@ -98,7 +106,7 @@ export async function runOnce(spec: RunSpec, streams: RunStreams, options: RunOp
   return await runIn(machine, spec, streams, options);
 }
 
-type RunMachine = Pick<Machine, 'agent' | 'durationsMs' | 'close'> & Pick<RunOutcome, 'start'>;
+type RunMachine = Pick<Machine, 'agent' | 'snapshot' | 'durationsMs' | 'close'> & Pick<RunOutcome, 'start'>;
 
 /** Undefined where there is no pool, it has none that fits, or another start is wanted. */
 async function fromPool(
@@ -111,7 +119,7 @@ async function fromPool(
   const machine = await claimPooled(spec, { paths, ...(signal === undefined ? {} : { signal }) });
   if (machine === undefined) return undefined;
   const boot = Math.round(performance.now() - startedAt);
-  return { ...machine, start: 'pool', durationsMs: { prepare: 0, clone: 0, boot } };
+  return { ...machine, start: 'pool', snapshot: undefined, durationsMs: { prepare: 0, clone: 0, boot } };
 }
 
 async function runIn(
@@ -158,6 +166,7 @@ async function runIn(
   return {
     ...exit,
     start: machine.start,
+    snapshot: machine.snapshot,
     durationsMs: {
       ...machine.durationsMs,
       exec: Math.round(endedAt - startedAt),

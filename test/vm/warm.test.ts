@@ -1,5 +1,5 @@
 /** Warm starts: a resumed VM is as quick as promised elsewhere, and here: as good and as private as a booted one. */
-import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/busybox-image.js';
@@ -28,6 +28,8 @@ const run = async (options: readonly string[], ...command: string[]) =>
     stdout: string;
     exitCode: number;
     durationsMs: { prepare: number };
+    snapshot: { name: string; isNew: boolean; reason: string } | null;
+    fallback: { code: string } | null;
   };
 
 const snapshots = async (): Promise<string[]> =>
@@ -38,10 +40,17 @@ describe('a warm start', () => {
     const first = await run([], 'echo', '1');
     expect(first).toMatchObject({ start: 'warm', stdout: '1\n' });
     expect(first.durationsMs.prepare).toBeGreaterThan(0);
-    expect(await snapshots()).toHaveLength(1);
+    expect(await snapshots()).toEqual([first.snapshot?.name]);
+    expect(first.snapshot).toMatchObject({ isNew: true, reason: expect.stringMatching(/^there was none/) });
     const second = await run([], 'echo', '2');
     expect(second).toMatchObject({ start: 'warm', stdout: '2\n', durationsMs: { prepare: 0 } });
-    expect(await run(['--cold'], 'echo', '3')).toMatchObject({ start: 'cold', stdout: '3\n' });
+    expect(second.snapshot).toEqual({
+      name: first.snapshot?.name,
+      isNew: false,
+      reason: 'nothing that it depends on has changed',
+    });
+    const cold = await run(['--cold'], 'echo', '3');
+    expect(cold).toMatchObject({ start: 'cold', stdout: '3\n', snapshot: null, fallback: null });
   });
 
   it('has another snapshot for other processors, memory or disk, and none for the same', async () => {
@@ -92,7 +101,11 @@ describe('a warm start', () => {
     const [name = ''] = await snapshots();
     for (const snapshot of await snapshots())
       await truncate(join(home, 'data/snapshots', snapshot, file), 100);
-    expect(await run([], 'echo', 'fine')).toMatchObject({ start: 'warm', stdout: 'fine\n' });
+    expect(await run([], 'echo', 'fine')).toMatchObject({
+      start: 'warm',
+      stdout: 'fine\n',
+      snapshot: { isNew: true, reason: `the one that was there is damaged: ${file}` },
+    });
     expect(await snapshots()).toContain(name);
   });
 
@@ -105,7 +118,58 @@ describe('a warm start', () => {
       record.files.state.mtimeMs = (await stat(join(directory, 'state'))).mtimeMs;
       await writeFile(join(directory, 'snapshot.json'), JSON.stringify(record));
     }
-    expect(await run([], 'echo', 'fine')).toMatchObject({ start: 'cold', stdout: 'fine\n' });
-    expect(await run([], 'echo', 'fine')).toMatchObject({ start: 'warm', stdout: 'fine\n' });
+    const { stdout, stderr, exitCode } = await hearth(['run', '--progress', 'plain', image, 'echo', 'fine'], {
+      home,
+    });
+    expect([exitCode, stdout.toString()]).toEqual([0, 'fine\n']);
+    expect(stderr).toMatch(/booting instead of resuming: VM/);
+    expect(await run([], 'echo', 'fine')).toMatchObject({ start: 'warm', stdout: 'fine\n', fallback: null });
+  });
+
+  it('makes the snapshot anew for a changed kernel, and says so', async () => {
+    const old = (await run([], 'true')).snapshot;
+    const platform = join(home, 'data/environments/linux-x86_64');
+    const [entry = ''] = (await readdir(platform)).filter((name) => !name.startsWith('.'));
+    await utimes(join(platform, entry, 'vmlinux'), 1, 1);
+    const { snapshot } = await run([], 'true');
+    expect(snapshot).toMatchObject({ isNew: true, reason: 'changed since the last one: the kernel' });
+    expect(snapshot?.name).not.toBe(old?.name);
+  });
+});
+
+describe('hearth prepare and hearth cache', () => {
+  const json = async (...words: string[]) => jsonOf(await hearth([...words, '--json'], { home }));
+
+  it('says that nothing had to be made, and with --verify finds a byte that flipped', async () => {
+    const { snapshot } = (await json('prepare', image)) as { snapshot: { name: string } };
+    expect(await json('prepare', '--verify', image)).toMatchObject({ made: false, snapshot });
+    const path = join(home, 'data/snapshots', snapshot.name, 'memory');
+    const { atime, mtimeMs } = await stat(path);
+    const file = await open(path, 'r+');
+    await file.write(Buffer.from('flipped'), 0, 7, 16 * 1024 * 1024 + 1);
+    await file.close();
+    await utimes(path, atime, mtimeMs / 1000);
+    expect(await json('prepare', '--verify', image)).toMatchObject({
+      made: true,
+      snapshot: { name: snapshot.name, reason: 'the one that was there is damaged: memory' },
+    });
+  });
+
+  it('shows what is kept and why, prunes it, and env pull --prepare makes it again', async () => {
+    const { items } = (await json('cache', 'df')) as {
+      items: { kind: string; why: string; isRemovable: boolean }[];
+    };
+    const saved = items.filter(({ kind }) => kind === 'snapshots');
+    expect(saved.length).toBe((await snapshots()).length);
+    for (const { why, isRemovable } of saved) {
+      expect(isRemovable).toBe(true);
+      expect(why).toMatch(/^warm starts of .*, \d CPUs?, \d+ MiB, (?:tcg|kvm); last used/);
+    }
+    expect(await json('cache', 'prune', '--older-than', '1d')).toMatchObject({ snapshotsRemoved: 0 });
+    expect(await json('cache', 'prune', '--dry-run')).toMatchObject({ snapshotsRemoved: saved.length });
+    expect(await json('cache', 'prune')).toMatchObject({ snapshotsRemoved: saved.length });
+    expect(await snapshots()).toEqual([]);
+    expect(await json('env', 'pull', '--prepare', image)).toMatchObject({ snapshot: { isNew: true } });
+    expect(await run([], 'true')).toMatchObject({ start: 'warm', durationsMs: { prepare: 0 } });
   });
 });

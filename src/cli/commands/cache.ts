@@ -45,8 +45,16 @@ export const cachePrune: Command = {
   summary: 'Remove what can be fetched or made again',
   usage: '[OPTIONS]',
   options: {
-    'older-than': { type: 'string', value: 'DURATION', help: 'Only what has not been written for this long' },
-    'max-size': { type: 'string', value: 'SIZE', help: 'Keep the newest blobs up to this size' },
+    'older-than': {
+      type: 'string',
+      value: 'DURATION',
+      help: 'Only what was not written, or not used, for this long',
+    },
+    'max-size': {
+      type: 'string',
+      value: 'SIZE',
+      help: 'Keep the newest blobs and boot snapshots, up to this size each',
+    },
     'dry-run': { type: 'boolean', help: 'Only say what would be removed' },
     ...JSON_OPTION,
   },
@@ -65,9 +73,9 @@ export const cachePrune: Command = {
     );
     if (args.flag('json')) printJson(context, { ...result });
     else {
-      const { dryRun, freedBytes, blobsRemoved, stagingRemoved, initrdsRemoved } = result;
+      const { dryRun, freedBytes, blobsRemoved, stagingRemoved, initrdsRemoved, snapshotsRemoved } = result;
       context.stdout.write(
-        `${blobsRemoved} blobs, ${stagingRemoved} unfinished, ${initrdsRemoved} initrds; ${dryRun ? 'would free' : 'freed'} ${formatSize(freedBytes)}\n`,
+        `${blobsRemoved} blobs, ${snapshotsRemoved} boot snapshots, ${stagingRemoved} unfinished, ${initrdsRemoved} initrds; ${dryRun ? 'would free' : 'freed'} ${formatSize(freedBytes)}\n`,
       );
     }
     return 0;

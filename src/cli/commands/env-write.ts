@@ -8,6 +8,8 @@ import type { Command, CommandContext, ParsedArguments } from '../command.js';
 import { environmentPhase } from '../environment-phase.js';
 import { environments } from '../environments.js';
 import { withInterrupt } from '../interrupt.js';
+import type { PreparedEnvironment } from '../prepare-environment.js';
+import type { Progress } from '../progress.js';
 import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 import { escapeControls } from '../terminal.js';
 
@@ -20,9 +22,18 @@ function present(entries: Readonly<Record<string, string | undefined>>): Record<
   );
 }
 
-function report(args: ParsedArguments, context: CommandContext, made: readonly Environment[]): void {
+function report(
+  args: ParsedArguments,
+  context: CommandContext,
+  made: readonly Environment[],
+  prepared: readonly PreparedEnvironment[] = [],
+): void {
+  const described = made.map((environment, index) => {
+    const snapshot = prepared[index]?.snapshot;
+    return { ...describe(environment), ...(snapshot === undefined ? {} : { snapshot }) };
+  });
   if (args.flag('json'))
-    printJson(context, made.length === 1 ? { ...describe(made[0]) } : { environments: made.map(describe) });
+    printJson(context, made.length === 1 ? { ...described[0] } : { environments: described });
   else for (const { name } of made) context.stdout.write(`${name}\n`);
 }
 
@@ -49,6 +60,7 @@ export const envPull: Command = {
     platform: { type: 'string', value: 'OS/ARCH', help: 'Platform of the image (default linux/amd64)' },
     force: { type: 'boolean', help: 'Install again what is installed and whole' },
     locked: { type: 'string', value: 'FILE', help: 'Install exactly what a lock file says, or fail' },
+    prepare: { type: 'boolean', help: 'Boot it once and freeze it, so that its first start resumes' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     ...JSON_OPTION,
     ...PROGRESS_OPTIONS,
@@ -76,15 +88,38 @@ export const envPull: Command = {
       force: args.flag('force'),
       onProgress: environmentPhase(progress),
     };
-    const made = await withInterrupt(async (signal) =>
-      locked === undefined
-        ? [await store.pull(target ?? '', { ...options, signal })]
-        : await pullLocked(store, locked, { ...options, signal }),
-    ).finally(() => progress.finish());
-    report(args, context, made);
+    await withInterrupt(async (signal) => {
+      const made =
+        locked === undefined
+          ? [await store.pull(target ?? '', { ...options, signal })]
+          : await pullLocked(store, locked, { ...options, signal });
+      const prepared = args.flag('prepare')
+        ? await prepareAll(store, made, context, { signal, progress })
+        : [];
+      progress.finish();
+      report(args, context, made, prepared);
+    }).finally(() => progress.finish());
     return 0;
   },
 };
+
+/** With the limits that `hearth run` has by default. */
+async function prepareAll(
+  store: EnvironmentStore,
+  made: readonly Environment[],
+  context: CommandContext,
+  options: { readonly signal: AbortSignal; readonly progress: Progress },
+): Promise<PreparedEnvironment[]> {
+  const { defaultMachineWishes } = await import('../machine-options.js');
+  const { prepareEnvironment } = await import('../prepare-environment.js');
+  const wishes = await defaultMachineWishes(context);
+  const prepared: PreparedEnvironment[] = [];
+  for (const { name } of made) {
+    const environment = await store.ensureInstalled(name, { signal: options.signal });
+    prepared.push(await prepareEnvironment(environment, wishes, context, options));
+  }
+  return prepared;
+}
 
 async function pullLocked(
   store: EnvironmentStore,

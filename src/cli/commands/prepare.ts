@@ -1,11 +1,11 @@
 /** `hearth prepare`: everything that makes the next start of an environment a warm one, done ahead. */
 import { formatDuration } from '../../bytes/index.js';
-import { chooseAccelerator, prepareMachine } from '../../sandboxes/index.js';
 import type { Command } from '../command.js';
 import { environmentPhase } from '../environment-phase.js';
 import { environments } from '../environments.js';
 import { withInterrupt } from '../interrupt.js';
 import { MACHINE_OPTIONS, machineWishes } from '../machine-options.js';
+import { prepareEnvironment } from '../prepare-environment.js';
 import { JSON_OPTION, PROGRESS_OPTIONS, printJson, progressFor } from '../shared-options.js';
 
 export const prepare: Command = {
@@ -14,6 +14,7 @@ export const prepare: Command = {
   usage: '[OPTIONS] [ENVIRONMENT|IMAGE]',
   options: {
     ...MACHINE_OPTIONS,
+    verify: { type: 'boolean', help: 'Hash what is there, and make it anew when it is damaged' },
     offline: { type: 'boolean', help: 'Never touch the network' },
     ...JSON_OPTION,
     ...PROGRESS_OPTIONS,
@@ -28,28 +29,16 @@ export const prepare: Command = {
     const result = await withInterrupt(async (signal) => {
       const onProgress = environmentPhase(progress);
       const environment = await store.ensureInstalled(args.positionals[0], { signal, onProgress });
-      const { paths } = context;
-      const { accelerator } = await chooseAccelerator(wishes.accelerator, environment, { paths, signal });
-      progress.update('prepare', environment.name, { phase: 'prepare' });
-      const { cpus, memoryMib, diskBytes } = wishes;
-      const spec = {
-        environment,
-        cpus,
-        memoryMib,
-        accelerator,
-        ...(diskBytes === undefined ? {} : { diskBytes }),
-      };
-      return {
-        environment: environment.name,
-        accelerator,
-        made: await prepareMachine(spec, { paths, signal }),
-      };
+      const verify = args.flag('verify');
+      return await prepareEnvironment(environment, wishes, context, { signal, progress, verify });
     }).finally(() => progress.finish());
     const durationMs = Math.round(performance.now() - startedAt);
-    if (args.flag('json')) printJson(context, { ...result, durationMs });
-    else {
-      const how = result.made ? `made ready in ${formatDuration(durationMs)}` : 'was ready';
-      context.stdout.write(`${result.environment} ${how}\n`);
+    const { environment, accelerator, snapshot } = result;
+    if (args.flag('json')) {
+      printJson(context, { environment, accelerator, made: snapshot.isNew, snapshot, durationMs });
+    } else {
+      const how = snapshot.isNew ? `made ready in ${formatDuration(durationMs)}` : 'was ready';
+      context.stdout.write(`${environment} ${how}: ${snapshot.reason}\n`);
     }
     return 0;
   },

@@ -180,11 +180,15 @@ async function execute(
       ? {}
       : { secrets: new Map(wishes.secrets.map(({ name, value }) => [name, value])) }),
   };
+  let fallback: HearthError | undefined;
   const options: RunOptions = {
     paths,
     signal,
     start: args.flag('cold') ? 'cold' : 'warm',
-    onFallback: ({ code, message }) => progress.note(`booting instead of resuming: ${code}: ${message}`),
+    onFallback: (error) => {
+      fallback = error;
+      progress.note(`booting instead of resuming: ${error.code}: ${error.message}`);
+    },
     onPhase: (phase) => {
       if (phase === 'exec') progress.finish();
       else if (phase !== 'ready' && phase !== 'stop') progress.update('run', environment.name, { phase });
@@ -192,7 +196,12 @@ async function execute(
   };
   const resolveMs = Math.round(resolvedAt - startedAt);
   if (args.flag('json'))
-    return await runForJson(args, context, spec, options, { environment, decision, resolveMs });
+    return await runForJson(args, context, spec, options, {
+      environment,
+      decision,
+      resolveMs,
+      fallback: () => fallback,
+    });
   return await runForPeople(args, context, spec, options);
 }
 
@@ -246,6 +255,8 @@ interface Resolved {
   readonly environment: Environment;
   readonly decision: AcceleratorDecision;
   readonly resolveMs: number;
+  /** Why it booted although it should have been resumed. */
+  readonly fallback: () => HearthError | undefined;
 }
 
 async function runForJson(
@@ -253,7 +264,7 @@ async function runForJson(
   context: CommandContext,
   spec: RunSpec,
   options: RunOptions,
-  { environment, decision, resolveMs }: Resolved,
+  resolved: Resolved,
 ): Promise<number> {
   const limitBytes = jsonOutputBytes(args);
   const stdout = new CaptureStream(limitBytes);
@@ -267,7 +278,7 @@ async function runForJson(
     },
   });
   printJson(context, {
-    ...document(outcome, stdout, stderr, { environment, decision, resolveMs }),
+    ...document(outcome, stdout, stderr, resolved),
     ...(spec.egress === undefined ? {} : { egress }),
   });
   return outcome.exitCode;
@@ -277,9 +288,9 @@ function document(
   outcome: RunOutcome,
   stdout: CaptureStream,
   stderr: CaptureStream,
-  { environment, decision, resolveMs }: Resolved,
+  { environment, decision, resolveMs, fallback }: Resolved,
 ): Record<string, unknown> {
-  const { exitCode, signal, timedOut, oomKilled, start, durationsMs } = outcome;
+  const { exitCode, signal, timedOut, oomKilled, start, snapshot, durationsMs } = outcome;
   const failure = failureOf(outcome);
   const [out, err] = [stdout.encoded(), stderr.encoded()];
   return {
@@ -300,6 +311,8 @@ function document(
     accelerator: decision.accelerator,
     acceleratorReason: decision.reason,
     start,
+    snapshot: snapshot ?? null,
+    fallback: fallback()?.toJSON() ?? null,
     durationsMs: { resolve: resolveMs, ...durationsMs },
   };
 }

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { type AgentClient, connectAgent } from '../../agent/index.js';
 import type { HearthPaths } from '../../fsx/index.js';
-import { bootSnapshotKey } from '../boot-snapshot.js';
+import { bootSnapshotKey } from '../boot-snapshots/boot-snapshot.js';
 import type { MachineSpec } from '../machine-spec.js';
 import { POOL_PROTOCOL, poolSocketPath, readJsonLine } from './pool-socket.js';
 

@@ -8,7 +8,7 @@ import { HearthError } from '../../errors/index.js';
 import type { HearthPaths } from '../../fsx/index.js';
 import type { AcceleratorWish } from '../../vmm/index.js';
 import { chooseAccelerator } from '../accelerator.js';
-import { bootSnapshotKey } from '../boot-snapshot.js';
+import { bootSnapshotKey } from '../boot-snapshots/boot-snapshot.js';
 import type { MachineSpec } from '../machine-spec.js';
 import { PoolServer } from './pool-server.js';
 import type { PoolWish } from './pool-wish.js';

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { AgentClient } from '../../agent/index.js';
 import { HearthError } from '../../errors/index.js';
 import type { HearthPaths } from '../../fsx/index.js';
-import { bootSnapshotKey } from '../boot-snapshot.js';
+import { bootSnapshotKey } from '../boot-snapshots/boot-snapshot.js';
 import { startMachine } from '../machine.js';
 import type { MachineSpec } from '../machine-spec.js';
 import { createVmDirectory } from '../vm-directory.js';

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import type { HearthPaths } from '../../fsx/index.js';
 import { createQemuDriver } from '../../vmm/index.js';
-import { findBootSnapshot, makeBootSnapshot } from '../boot-snapshot.js';
+import { findBootSnapshot, makeBootSnapshot } from '../boot-snapshots/boot-snapshot.js';
 import { type FindStartSource, machineSpecOf } from '../start-source.js';
 import { copyDisk, freshDisk } from './own-disk.js';
 

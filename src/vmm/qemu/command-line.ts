@@ -100,6 +100,8 @@ export function kernelCommandLine(spec: VmSpec, host: HostFacts): string {
     ...['console=ttyS0', 'quiet', 'panic=-1', 'reboot=t'],
     // Self tests of algorithms that the distribution's builders ran already.
     'cryptomgr.notests',
+    // The VM is the border: path rules without a policy only make every command slower.
+    'lsm=landlock,lockdown,yama,integrity',
     // Spares patching out the instructions that more CPUs would need.
     ...(spec.cpus === 1 ? ['noreplace-smp'] : []),
     ...(spec.accelerator === 'tcg' ? emulatedCpuWords(host) : []),
