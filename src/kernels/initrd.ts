@@ -30,6 +30,9 @@ export const BOOT_MODULES: readonly string[] = [
 /** Only for VMs that have a network device. */
 const NETWORK_MODULES: readonly string[] = ['virtio_net'];
 
+/** Another number when the bytes of the same files would be others. */
+const NOTE_VERSION = 2;
+
 export interface InitrdOptions {
   readonly agentPath: string;
   /** Where finished initrds are kept, named by what they hold. Created when missing. */
@@ -51,22 +54,53 @@ export interface Initrd {
  * @throws {HearthError} `FILE_NOT_FOUND` without the agent; `KERNEL_CORRUPT` without a module.
  */
 export async function ensureInitrd(bundle: KernelBundle, options: InitrdOptions): Promise<Initrd> {
-  const agent = await readFile(options.agentPath).catch((error: unknown) => {
-    throw fileError(error, options.agentPath);
+  const { agentPath, cacheDirectory, modules = BOOT_MODULES } = options;
+  const notes = join(cacheDirectory, 'notes');
+  const notePath = join(notes, `${await inputsKey(bundle, agentPath, modules)}.json`);
+  const noted = await readNote(notePath, cacheDirectory);
+  if (noted !== undefined) return noted;
+  const agent = await readFile(agentPath).catch((error: unknown) => {
+    throw fileError(error, agentPath);
   });
-  const bytes = await packInitrd(bundle, agent, options.modules ?? BOOT_MODULES);
+  const bytes = await packInitrd(bundle, agent, modules);
   const hex = createHash('sha256').update(bytes).digest('hex');
-  const path = join(options.cacheDirectory, `${hex}.cpio`);
-  const found = await stat(path).catch(() => undefined);
-  if (found?.size !== bytes.byteLength) {
-    try {
-      await mkdir(options.cacheDirectory, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw fileError(error, options.cacheDirectory);
-    }
-    await writeFileAtomic(path, bytes);
+  const path = join(cacheDirectory, `${hex}.cpio`);
+  try {
+    await mkdir(notes, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileError(error, notes);
   }
+  const found = await stat(path).catch(() => undefined);
+  if (found?.size !== bytes.byteLength) await writeFileAtomic(path, bytes);
+  // Spares packing again what is the same.
+  await writeFileAtomic(notePath, JSON.stringify({ hex, sizeBytes: bytes.byteLength }));
   return { path, digest: `sha256:${hex}` };
+}
+
+/** Stands for everything that goes into an initrd: files by all that stat(2) knows of them, which no one can set back. */
+async function inputsKey(bundle: KernelBundle, agentPath: string, names: readonly string[]): Promise<string> {
+  const modules = withRequirements(bundle.modules, [...names, ...NETWORK_MODULES]);
+  const paths = [agentPath, ...modules.map(({ path }) => join(bundle.directory, MODULES_DIRECTORY, path))];
+  const facts = await Promise.all(
+    paths.map(async (path) => {
+      const found = await stat(path, { bigint: true }).catch(() => undefined);
+      return [path, found?.dev, found?.ino, found?.size, found?.mtimeNs, found?.ctimeNs].map(String);
+    }),
+  );
+  const layout = [NOTE_VERSION, bundle.release, names, modules.map(({ path }) => path), facts];
+  return createHash('sha256').update(JSON.stringify(layout)).digest('hex');
+}
+
+/** What was packed of the same files before, if it is still there. */
+async function readNote(path: string, cacheDirectory: string): Promise<Initrd | undefined> {
+  try {
+    const { hex, sizeBytes } = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) return undefined;
+    const initrd = join(cacheDirectory, `${hex}.cpio`);
+    return (await stat(initrd)).size === sizeBytes ? { path: initrd, digest: `sha256:${hex}` } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The bytes of an initrd; the same bundle and agent always give the same. */

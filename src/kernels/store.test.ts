@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -209,6 +209,29 @@ describe('the kernel store', () => {
       expect(text).not.toContain('virtio_mmio');
     });
 
+    it('is known again without being packed, until a file of it changes', async () => {
+      const first = await pack();
+      const [note = ''] = await readdir(join(scratch, 'cache/notes'));
+      // A note is believed: what it leads to is not packed to compare.
+      const other = 'f'.repeat(64);
+      await writeFile(join(scratch, `cache/${other}.cpio`), 'ten bytes.');
+      await writeFile(join(scratch, 'cache/notes', note), JSON.stringify({ hex: other, sizeBytes: 10 }));
+      expect((await pack()).digest).toBe(`sha256:${other}`);
+      const { directory } = await store.get('mine');
+      await utimes(join(directory, 'modules/kernel/virtio_blk.ko'), 1, 1);
+      expect((await pack()).digest).toBe(first.digest);
+    });
+
+    it.each(['', '{', 'null', '{"hex":"../x","sizeBytes":7}', '{"hex":7}'])(
+      'does not believe the note %j',
+      async (text) => {
+        const first = await pack();
+        const [note = ''] = await readdir(join(scratch, 'cache/notes'));
+        await writeFile(join(scratch, 'cache/notes', note), text);
+        expect(await pack()).toEqual(first);
+      },
+    );
+
     it('is built once, anew for another agent, and again when the file was cut', async () => {
       const first = await pack();
       expect(await pack()).toEqual(first);
@@ -217,7 +240,8 @@ describe('the kernel store', () => {
       expect((await readFile(first.path)).byteLength).toBeGreaterThan(100);
       await writeFile(join(scratch, 'agent'), 'agent 2');
       expect((await pack()).digest).not.toBe(first.digest);
-      expect((await readdir(join(scratch, 'cache'))).length).toBe(2);
+      const packed = (await readdir(join(scratch, 'cache'))).filter((name) => name.endsWith('.cpio'));
+      expect(packed).toHaveLength(2);
     });
 
     it('says when the agent is missing', async () => {
