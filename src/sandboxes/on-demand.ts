@@ -12,7 +12,7 @@ import type { Runtime, RuntimeOptions } from './runtime.js';
  * @throws {HearthError} `STORE_LOCKED` when another process has them.
  */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
-  return await (await import('./runtime.js')).openRuntime(options);
+  return await (await import('./local-runtime.js')).openRuntime(options);
 }
 
 /** Runs every check; the order is the order to mend things in. */

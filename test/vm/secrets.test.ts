@@ -121,6 +121,8 @@ describe('secrets of a sandbox', () => {
     const failed = await call(['exec', '--json', NAME, '--', `/${TOKEN}`]);
     expect(jsonOf(failed)).toMatchObject({ exitCode: 127 });
     expect(failed.stdout.toString()).toContain('[REDACTED]');
+    await sh(`: ${TOKEN}`);
+    expect((await call(['summary', NAME])).stdout.toString()).toContain(': [REDACTED]');
   });
 
   it('are shown by name and source alone', async () => {

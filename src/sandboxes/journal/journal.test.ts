@@ -3,16 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Sandbox } from '../sandbox.js';
+import { Redactor } from '../secrets/redactor.js';
 import { Journal } from './journal.js';
 
 const CREATED = '2020-01-02T03:04:05.678Z';
+const SECRET = 's3cr3t-of-the-test';
 let directory: string;
 let journal: Journal;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'hearth-journal-'));
   const record = { createdAt: CREATED, startedAt: null, stoppedAt: null };
-  journal = new Journal(() => ({ directory, record }) as unknown as Sandbox);
+  const secrets = { redactor: async () => new Redactor([SECRET]) };
+  journal = new Journal(() => ({ directory, record, secrets }) as unknown as Sandbox);
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -29,6 +32,16 @@ describe('Journal', () => {
     expect((await journal.history('x')).events).toMatchObject([{ text: 'one' }, { text: 'two' }]);
     expect((await stat(join(directory, 'journal.jsonl'))).mode & 0o777).toBe(0o600);
     expect(await journal.lastActiveAt('x')).not.toBe(CREATED);
+  });
+
+  it('has [REDACTED] where a secret stood, also where the text is cut', async () => {
+    await did('exec.start', `login ${SECRET}`);
+    await did('shell.write', `${'x'.repeat(490)} ${SECRET}`);
+    expect((await journal.history('x')).events).toMatchObject([
+      { text: 'login [REDACTED]' },
+      { text: `${'x'.repeat(490)} [REDACTED…` },
+    ]);
+    expect(await readFile(join(directory, 'journal.jsonl'), 'utf8')).not.toContain('s3cr3t');
   });
 
   it.each(['sandbox.reset', 'workspace.reset'])('begins again after %s', async (operation) => {

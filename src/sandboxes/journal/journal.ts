@@ -1,6 +1,7 @@
 /**
  * What was done in sandboxes, one JSON line an event, in two files of bounded size in each sandbox's directory. It is
- * for people who look back, not a proof: what cannot be written does not keep anybody from working.
+ * for people who look back, not a proof: what cannot be written does not keep anybody from working. Secrets stand in it as
+ * `[REDACTED]`.
  */
 import { appendFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -47,9 +48,10 @@ export class Journal {
   async record(reference: string, event: Omit<SandboxEvent, 'at'>): Promise<void> {
     const write = async (): Promise<void> => {
       try {
-        const path = join(this.#find(reference).directory, FILE);
-        const text =
-          event.text.length > MAX_TEXT_CHARS ? `${event.text.slice(0, MAX_TEXT_CHARS)}…` : event.text;
+        const { directory, secrets } = this.#find(reference);
+        const path = join(directory, FILE);
+        const clean = (await secrets.redactor()).text(event.text);
+        const text = clean.length > MAX_TEXT_CHARS ? `${clean.slice(0, MAX_TEXT_CHARS)}…` : clean;
         const line = `${JSON.stringify({ at: new Date().toISOString(), ...event, text })}\n`;
         const sizeBytes = await stat(path).then(
           ({ size }) => size,
