@@ -56,6 +56,7 @@ export {
   type SpawnOptions,
   type StartOptions,
 } from './sandbox.js';
+export type { DiskChange, SandboxDisk } from './sandbox-disk.js';
 export type {
   FileContent,
   FileEntry,

@@ -14,6 +14,7 @@ import {
 } from './command.js';
 import { callOptions, type ProgressOptions } from './environments.js';
 import { openService } from './open-service.js';
+import { SandboxDisk } from './sandbox-disk.js';
 import { SandboxFiles } from './sandbox-files.js';
 import { SandboxPorts } from './sandbox-ports.js';
 import { SandboxProcess } from './sandbox-process.js';
@@ -73,6 +74,8 @@ const DEFAULT_RING_BYTES = 1024 * 1024;
 
 export class Sandbox implements AsyncDisposable {
   readonly id: string;
+  /** Its disk, whether it runs or not. */
+  readonly disk: SandboxDisk;
   /** Its files, while it runs. */
   readonly files: SandboxFiles;
   /** Its published ports. */
@@ -92,6 +95,7 @@ export class Sandbox implements AsyncDisposable {
     this.#info = info;
     this.id = info.id;
     this.#removesOnDispose = options.removesOnDispose;
+    this.disk = new SandboxDisk(service, info.id);
     this.files = new SandboxFiles(service, info.id);
     this.ports = new SandboxPorts(async () => (await this.refresh()).ports);
     this.services = new SandboxServices(service, info.id);

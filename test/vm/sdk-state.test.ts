@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Hearth, type HearthMode, type Sandbox } from '../../src/index.js';
 import { hearth as cli, SHARED_HOME } from '../support/cli.js';
@@ -108,6 +109,26 @@ describe.each(MODES)('the SDK, %s,', (mode) => {
     await sandbox.files.mkdir('/unpacked');
     expect(await sandbox.files.writeTar('/unpacked', await sandbox.files.readTar('/copied'))).toBe(3);
     expect(await sandbox.files.readText('/unpacked/copied/deep/file')).toBe('deep');
+  });
+
+  it('tells what has changed on the disk, and reads it there', async () => {
+    await sandbox.files.write('/srv/made', 'made\n', { parents: true });
+    const { changes } = await sandbox.disk.diff({ hashes: true });
+    expect(changes.find(({ path }) => path === '/srv/made')).toMatchObject({
+      change: 'added',
+      now: { kind: 'file', sizeBytes: 5, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    });
+    expect(await text(await sandbox.disk.readPatch())).toContain('+++ b/srv/made\n@@ -0,0 +1 @@\n+made\n');
+    expect(await text(await sandbox.disk.read('/srv/made'))).toBe('made\n');
+    const { entries } = await sandbox.disk.list('/srv');
+    expect(entries.map(({ path }) => path)).toEqual(['made']);
+    for (const archive of [await sandbox.disk.readTar({ path: '/srv' }), await sandbox.disk.readLayer()]) {
+      expect((await buffer(archive)).includes('srv/made')).toBe(true);
+    }
+    await expect(sandbox.disk.read('/srv/nothing')).rejects.toMatchObject({ code: 'GUEST_FILE_NOT_FOUND' });
+    const controller = new AbortController();
+    controller.abort(new Error('enough'));
+    await expect(sandbox.disk.diff({ signal: controller.signal })).rejects.toThrow('enough');
   });
 
   it('changes the workspace, shows the change, and undoes it', async () => {
