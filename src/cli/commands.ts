@@ -1,370 +1,162 @@
 /** Every command by name, loaded only when it is typed: start-up is part of the speed that users feel. */
-import type { CommandGroup } from './command.js';
+import type { Command, CommandEntry, CommandGroup } from './command.js';
+
+const runModule = () => import('./commands/run.js');
+const prepareModule = () => import('./commands/prepare.js');
+const createModule = () => import('./commands/create.js');
+const lifecycleModule = () => import('./commands/lifecycle.js');
+const execModule = () => import('./commands/exec.js');
+const sandboxReadModule = () => import('./commands/sandbox-read.js');
+const summaryModule = () => import('./commands/summary.js');
+const updateModule = () => import('./commands/update.js');
+const snapshotModule = () => import('./commands/snapshot.js');
+const diffModule = () => import('./commands/diff.js');
+const diskFilesModule = () => import('./commands/disk-files.js');
+const cpModule = () => import('./commands/cp.js');
+const fileModule = () => import('./commands/file.js');
+const workspaceModule = () => import('./commands/workspace.js');
+const serviceModule = () => import('./commands/service.js');
+const shellModule = () => import('./commands/shell.js');
+const envReadModule = () => import('./commands/env-read.js');
+const envWriteModule = () => import('./commands/env-write.js');
+const kernelModule = () => import('./commands/kernel.js');
+const rootfsModule = () => import('./commands/rootfs.js');
+const diskModule = () => import('./commands/disk.js');
+const cacheModule = () => import('./commands/cache.js');
+const doctorModule = () => import('./commands/doctor.js');
+const serveModule = () => import('./commands/serve.js');
+const poolModule = () => import('./commands/pool.js');
+const mcpModule = () => import('./commands/mcp.js');
+const mcpClientsModule = () => import('./commands/mcp-clients.js');
+const benchModule = () => import('./commands/bench.js');
+const completionModule = () => import('./commands/completion.js');
+const versionModule = () => import('./commands/version.js');
+const completeModule = () => import('./commands/complete.js');
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   {
     title: 'Run',
     commands: [
-      {
-        name: 'run',
-        summary: 'Run a command in a fresh microVM',
-        load: async () => (await import('./commands/run.js')).run,
-      },
-      {
-        name: 'prepare',
-        summary: 'Make the next start of an environment a warm one',
-        load: async () => (await import('./commands/prepare.js')).prepare,
-      },
+      entry('run', 'Run a command in a fresh microVM', runModule, 'run'),
+      entry('prepare', 'Make the next start of an environment a warm one', prepareModule, 'prepare'),
     ],
   },
   {
     title: 'Sandboxes',
     commands: [
-      {
-        name: 'create',
-        summary: 'Make a sandbox that is kept',
-        load: async () => (await import('./commands/create.js')).create,
-      },
-      {
-        name: 'start',
-        summary: 'Start sandboxes',
-        load: async () => (await import('./commands/lifecycle.js')).start,
-      },
-      {
-        name: 'exec',
-        summary: 'Run a command in a sandbox',
-        load: async () => (await import('./commands/exec.js')).exec,
-      },
-      {
-        name: 'shell',
-        summary: 'Open a shell in a sandbox',
-        load: async () => (await import('./commands/exec.js')).shell,
-      },
-      {
-        name: 'ps',
-        summary: 'List sandboxes',
-        load: async () => (await import('./commands/sandbox-read.js')).ps,
-      },
-      {
-        name: 'logs',
-        summary: 'Show a console or kept output',
-        load: async () => (await import('./commands/sandbox-read.js')).logs,
-      },
-      {
-        name: 'stats',
-        summary: 'Show what sandboxes use',
-        load: async () => (await import('./commands/sandbox-read.js')).stats,
-      },
-      {
-        name: 'inspect',
-        summary: 'Show everything about a sandbox',
-        load: async () => (await import('./commands/sandbox-read.js')).inspect,
-      },
-      {
-        name: 'summary',
-        summary: 'Tell what happened since the last reset',
-        load: async () => (await import('./commands/summary.js')).summary,
-      },
-      {
-        name: 'port',
-        summary: 'List published ports',
-        load: async () => (await import('./commands/sandbox-read.js')).port,
-      },
-      {
-        name: 'update',
-        summary: 'Change name, labels and limits',
-        load: async () => (await import('./commands/update.js')).update,
-      },
-      {
-        name: 'pause',
-        summary: 'Let processors stand still',
-        load: async () => (await import('./commands/lifecycle.js')).pause,
-      },
-      {
-        name: 'resume',
-        summary: 'Let paused sandboxes go on',
-        load: async () => (await import('./commands/lifecycle.js')).resume,
-      },
-      {
-        name: 'stop',
-        summary: 'Shut sandboxes down',
-        load: async () => (await import('./commands/lifecycle.js')).stop,
-      },
-      {
-        name: 'kill',
-        summary: 'End sandboxes at once',
-        load: async () => (await import('./commands/lifecycle.js')).kill,
-      },
-      {
-        name: 'rm',
-        summary: 'Remove sandboxes',
-        load: async () => (await import('./commands/lifecycle.js')).rm,
-      },
+      entry('create', 'Make a sandbox that is kept', createModule, 'create'),
+      entry('start', 'Start sandboxes', lifecycleModule, 'start'),
+      entry('exec', 'Run a command in a sandbox', execModule, 'exec'),
+      entry('shell', 'Open a shell in a sandbox', execModule, 'shell'),
+      entry('ps', 'List sandboxes', sandboxReadModule, 'ps'),
+      entry('logs', 'Show a console or kept output', sandboxReadModule, 'logs'),
+      entry('stats', 'Show what sandboxes use', sandboxReadModule, 'stats'),
+      entry('inspect', 'Show everything about a sandbox', sandboxReadModule, 'inspect'),
+      entry('summary', 'Tell what happened since the last reset', summaryModule, 'summary'),
+      entry('port', 'List published ports', sandboxReadModule, 'port'),
+      entry('update', 'Change name, labels and limits', updateModule, 'update'),
+      entry('pause', 'Let processors stand still', lifecycleModule, 'pause'),
+      entry('resume', 'Let paused sandboxes go on', lifecycleModule, 'resume'),
+      entry('stop', 'Shut sandboxes down', lifecycleModule, 'stop'),
+      entry('kill', 'End sandboxes at once', lifecycleModule, 'kill'),
+      entry('rm', 'Remove sandboxes', lifecycleModule, 'rm'),
     ],
   },
   {
     title: 'State',
     commands: [
-      {
-        name: 'reset',
-        summary: 'Give sandboxes back their first disks',
-        load: async () => (await import('./commands/lifecycle.js')).reset,
-      },
-      {
-        name: 'snapshot create',
-        summary: 'Save a sandbox under a name',
-        load: async () => (await import('./commands/snapshot.js')).snapshotCreate,
-      },
-      {
-        name: 'snapshot list',
-        summary: 'List snapshots',
-        load: async () => (await import('./commands/snapshot.js')).snapshotList,
-      },
-      {
-        name: 'snapshot rm',
-        summary: 'Remove snapshots',
-        load: async () => (await import('./commands/snapshot.js')).snapshotRm,
-      },
-      {
-        name: 'restore',
-        summary: 'Take a sandbox back to a snapshot',
-        load: async () => (await import('./commands/snapshot.js')).restore,
-      },
-      {
-        name: 'fork',
-        summary: 'Copy a sandbox as it runs',
-        load: async () => (await import('./commands/snapshot.js')).fork,
-      },
+      entry('reset', 'Give sandboxes back their first disks', lifecycleModule, 'reset'),
+      entry('snapshot create', 'Save a sandbox under a name', snapshotModule, 'snapshotCreate'),
+      entry('snapshot list', 'List snapshots', snapshotModule, 'snapshotList'),
+      entry('snapshot rm', 'Remove snapshots', snapshotModule, 'snapshotRm'),
+      entry('restore', 'Take a sandbox back to a snapshot', snapshotModule, 'restore'),
+      entry('fork', 'Copy a sandbox as it runs', snapshotModule, 'fork'),
     ],
   },
   {
     title: 'Files of sandboxes',
     commands: [
-      {
-        name: 'diff',
-        summary: 'Show which files a sandbox has changed',
-        load: async () => (await import('./commands/diff.js')).diff,
-      },
-      {
-        name: 'export',
-        summary: 'Save the files of a sandbox as a tar archive',
-        load: async () => (await import('./commands/disk-files.js')).exportTar,
-      },
-      {
-        name: 'cp',
-        summary: 'Copy files into a sandbox or out of it',
-        load: async () => (await import('./commands/cp.js')).cp,
-      },
-      {
-        name: 'file list',
-        summary: 'List files of a running sandbox',
-        load: async () => (await import('./commands/file.js')).fileList,
-      },
-      {
-        name: 'file read',
-        summary: 'Print a file of a running sandbox',
-        load: async () => (await import('./commands/file.js')).fileRead,
-      },
-      {
-        name: 'file write',
-        summary: 'Put a file into a running sandbox',
-        load: async () => (await import('./commands/file.js')).fileWrite,
-      },
+      entry('diff', 'Show which files a sandbox has changed', diffModule, 'diff'),
+      entry('export', 'Save the files of a sandbox as a tar archive', diskFilesModule, 'exportTar'),
+      entry('cp', 'Copy files into a sandbox or out of it', cpModule, 'cp'),
+      entry('file list', 'List files of a running sandbox', fileModule, 'fileList'),
+      entry('file read', 'Print a file of a running sandbox', fileModule, 'fileRead'),
+      entry('file write', 'Put a file into a running sandbox', fileModule, 'fileWrite'),
     ],
   },
   {
     title: 'Workspaces',
     commands: [
-      {
-        name: 'workspace diff',
-        summary: 'Show what changed since the seed, as a patch',
-        load: async () => (await import('./commands/workspace.js')).workspaceDiff,
-      },
-      {
-        name: 'workspace push',
-        summary: 'Put a directory or archive into a workspace',
-        load: async () => (await import('./commands/workspace.js')).workspacePush,
-      },
-      {
-        name: 'workspace reset',
-        summary: 'Make a workspace what it was when it was seeded',
-        load: async () => (await import('./commands/workspace.js')).workspaceReset,
-      },
-      {
-        name: 'patch apply',
-        summary: 'Apply a patch to a workspace, all of it or nothing',
-        load: async () => (await import('./commands/workspace.js')).patchApply,
-      },
-      {
-        name: 'service start',
-        summary: 'Start a service and wait until it is ready',
-        load: async () => (await import('./commands/service.js')).serviceStart,
-      },
-      {
-        name: 'service list',
-        summary: 'List the services of a sandbox',
-        load: async () => (await import('./commands/service.js')).serviceList,
-      },
-      {
-        name: 'service status',
-        summary: 'Show how a service is',
-        load: async () => (await import('./commands/service.js')).serviceStatus,
-      },
-      {
-        name: 'service logs',
-        summary: 'Show what a service wrote',
-        load: async () => (await import('./commands/service.js')).serviceLogs,
-      },
-      {
-        name: 'service stop',
-        summary: 'Stop a service',
-        load: async () => (await import('./commands/service.js')).serviceStop,
-      },
-      {
-        name: 'shell open',
-        summary: 'Open a shell that stays open between calls',
-        load: async () => (await import('./commands/shell.js')).shellOpen,
-      },
-      {
-        name: 'shell list',
-        summary: 'List the open shells of a sandbox',
-        load: async () => (await import('./commands/shell.js')).shellList,
-      },
-      {
-        name: 'shell read',
-        summary: 'Print what a shell wrote',
-        load: async () => (await import('./commands/shell.js')).shellRead,
-      },
-      {
-        name: 'shell write',
-        summary: 'Type a line into a shell',
-        load: async () => (await import('./commands/shell.js')).shellWrite,
-      },
-      {
-        name: 'shell signal',
-        summary: 'Interrupt what runs in a shell',
-        load: async () => (await import('./commands/shell.js')).shellSignal,
-      },
-      {
-        name: 'shell close',
-        summary: 'Close a shell',
-        load: async () => (await import('./commands/shell.js')).shellClose,
-      },
+      entry(
+        'workspace diff',
+        'Show what changed since the seed, as a patch',
+        workspaceModule,
+        'workspaceDiff',
+      ),
+      entry(
+        'workspace push',
+        'Put a directory or archive into a workspace',
+        workspaceModule,
+        'workspacePush',
+      ),
+      entry(
+        'workspace reset',
+        'Make a workspace what it was when it was seeded',
+        workspaceModule,
+        'workspaceReset',
+      ),
+      entry(
+        'patch apply',
+        'Apply a patch to a workspace, all of it or nothing',
+        workspaceModule,
+        'patchApply',
+      ),
+      entry('service start', 'Start a service and wait until it is ready', serviceModule, 'serviceStart'),
+      entry('service list', 'List the services of a sandbox', serviceModule, 'serviceList'),
+      entry('service status', 'Show how a service is', serviceModule, 'serviceStatus'),
+      entry('service logs', 'Show what a service wrote', serviceModule, 'serviceLogs'),
+      entry('service stop', 'Stop a service', serviceModule, 'serviceStop'),
+      entry('shell open', 'Open a shell that stays open between calls', shellModule, 'shellOpen'),
+      entry('shell list', 'List the open shells of a sandbox', shellModule, 'shellList'),
+      entry('shell read', 'Print what a shell wrote', shellModule, 'shellRead'),
+      entry('shell write', 'Type a line into a shell', shellModule, 'shellWrite'),
+      entry('shell signal', 'Interrupt what runs in a shell', shellModule, 'shellSignal'),
+      entry('shell close', 'Close a shell', shellModule, 'shellClose'),
     ],
   },
   {
     title: 'Environments',
     commands: [
-      {
-        name: 'env list',
-        summary: 'List environments',
-        load: async () => (await import('./commands/env-read.js')).envList,
-      },
-      {
-        name: 'env pull',
-        summary: 'Make an environment or an image bootable',
-        load: async () => (await import('./commands/env-write.js')).envPull,
-      },
-      {
-        name: 'env inspect',
-        summary: 'Show everything about an environment',
-        load: async () => (await import('./commands/env-read.js')).envInspect,
-      },
-      {
-        name: 'env verify',
-        summary: 'Hash environments against their manifests',
-        load: async () => (await import('./commands/env-read.js')).envVerify,
-      },
-      {
-        name: 'env register',
-        summary: 'Make an ext4 image of your own an environment',
-        load: async () => (await import('./commands/env-write.js')).envRegister,
-      },
-      {
-        name: 'env lock',
-        summary: 'Write down exactly what is installed',
-        load: async () => (await import('./commands/env-read.js')).envLock,
-      },
-      {
-        name: 'env prune',
-        summary: 'Remove partial, damaged and outdated environments',
-        load: async () => (await import('./commands/env-write.js')).envPrune,
-      },
-      {
-        name: 'env rm',
-        summary: 'Remove environments',
-        load: async () => (await import('./commands/env-write.js')).envRm,
-      },
+      entry('env list', 'List environments', envReadModule, 'envList'),
+      entry('env pull', 'Make an environment or an image bootable', envWriteModule, 'envPull'),
+      entry('env inspect', 'Show everything about an environment', envReadModule, 'envInspect'),
+      entry('env verify', 'Hash environments against their manifests', envReadModule, 'envVerify'),
+      entry('env register', 'Make an ext4 image of your own an environment', envWriteModule, 'envRegister'),
+      entry('env lock', 'Write down exactly what is installed', envReadModule, 'envLock'),
+      entry('env prune', 'Remove partial, damaged and outdated environments', envWriteModule, 'envPrune'),
+      entry('env rm', 'Remove environments', envWriteModule, 'envRm'),
     ],
   },
   {
     title: 'Kernels',
     commands: [
-      {
-        name: 'kernel list',
-        summary: 'List kernels',
-        load: async () => (await import('./commands/kernel.js')).kernelList,
-      },
-      {
-        name: 'kernel pull',
-        summary: 'Fetch a kernel by name',
-        load: async () => (await import('./commands/kernel.js')).kernelPull,
-      },
-      {
-        name: 'kernel import',
-        summary: 'Make a kernel on disk bootable',
-        load: async () => (await import('./commands/kernel.js')).kernelImport,
-      },
-      {
-        name: 'kernel inspect',
-        summary: 'Show everything about a kernel',
-        load: async () => (await import('./commands/kernel.js')).kernelInspect,
-      },
-      {
-        name: 'kernel rm',
-        summary: 'Remove kernels',
-        load: async () => (await import('./commands/kernel.js')).kernelRm,
-      },
+      entry('kernel list', 'List kernels', kernelModule, 'kernelList'),
+      entry('kernel pull', 'Fetch a kernel by name', kernelModule, 'kernelPull'),
+      entry('kernel import', 'Make a kernel on disk bootable', kernelModule, 'kernelImport'),
+      entry('kernel inspect', 'Show everything about a kernel', kernelModule, 'kernelInspect'),
+      entry('kernel rm', 'Remove kernels', kernelModule, 'kernelRm'),
     ],
   },
   {
     title: 'Building blocks',
     commands: [
-      {
-        name: 'rootfs build',
-        summary: 'Turn an image into an ext4 file',
-        load: async () => (await import('./commands/rootfs.js')).rootfsBuild,
-      },
-      {
-        name: 'rootfs verify',
-        summary: 'Check an ext4 file against its digest',
-        load: async () => (await import('./commands/rootfs.js')).rootfsVerify,
-      },
-      {
-        name: 'disk list',
-        summary: 'List files on the disk of a sandbox',
-        load: async () => (await import('./commands/disk-files.js')).diskList,
-      },
-      {
-        name: 'disk read',
-        summary: 'Print a file on the disk of a sandbox',
-        load: async () => (await import('./commands/disk-files.js')).diskRead,
-      },
-      {
-        name: 'disk export',
-        summary: 'Save the disk of a sandbox as an image',
-        load: async () => (await import('./commands/disk-files.js')).diskExport,
-      },
-      {
-        name: 'disk templates',
-        summary: 'List what disks can be cloned from',
-        load: async () => (await import('./commands/disk.js')).diskTemplates,
-      },
-      {
-        name: 'disk clone',
-        summary: 'Give a VM its own copy of a template',
-        load: async () => (await import('./commands/disk.js')).diskClone,
-      },
+      entry('rootfs build', 'Turn an image into an ext4 file', rootfsModule, 'rootfsBuild'),
+      entry('rootfs verify', 'Check an ext4 file against its digest', rootfsModule, 'rootfsVerify'),
+      entry('disk list', 'List files on the disk of a sandbox', diskFilesModule, 'diskList'),
+      entry('disk read', 'Print a file on the disk of a sandbox', diskFilesModule, 'diskRead'),
+      entry('disk export', 'Save the disk of a sandbox as an image', diskFilesModule, 'diskExport'),
+      entry('disk templates', 'List what disks can be cloned from', diskModule, 'diskTemplates'),
+      entry('disk clone', 'Give a VM its own copy of a template', diskModule, 'diskClone'),
       {
         name: 'disk resize',
         summary: "Grow a VM's disk",
@@ -380,71 +172,23 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         summary: "Remove VMs' disks",
         load: async () => (await import('./commands/disk.js')).diskRelease,
       },
-      {
-        name: 'cache df',
-        summary: 'Show what is kept on disk, and why',
-        load: async () => (await import('./commands/cache.js')).cacheDf,
-      },
-      {
-        name: 'cache prune',
-        summary: 'Remove what can be had again',
-        load: async () => (await import('./commands/cache.js')).cachePrune,
-      },
+      entry('cache df', 'Show what is kept on disk, and why', cacheModule, 'cacheDf'),
+      entry('cache prune', 'Remove what can be had again', cacheModule, 'cachePrune'),
     ],
   },
   {
     title: 'Host',
     commands: [
-      {
-        name: 'doctor',
-        summary: 'Check whether this machine is ready',
-        load: async () => (await import('./commands/doctor.js')).doctor,
-      },
-      {
-        name: 'serve',
-        summary: 'Run the daemon in the foreground',
-        load: async () => (await import('./commands/serve.js')).serve,
-      },
-      {
-        name: 'pool',
-        summary: 'List the VMs that wait for commands',
-        load: async () => (await import('./commands/pool.js')).pool,
-      },
-      {
-        name: 'mcp',
-        summary: 'Serve tools to a coding agent',
-        load: async () => (await import('./commands/mcp.js')).mcp,
-      },
-      {
-        name: 'mcp install',
-        summary: 'Give a coding agent the tools',
-        load: async () => (await import('./commands/mcp-clients.js')).mcpInstall,
-      },
-      {
-        name: 'mcp print-config',
-        summary: 'Show the entry for a configuration',
-        load: async () => (await import('./commands/mcp-clients.js')).mcpPrintConfig,
-      },
-      {
-        name: 'mcp doctor',
-        summary: 'Check the entries of coding agents',
-        load: async () => (await import('./commands/mcp-clients.js')).mcpDoctor,
-      },
-      {
-        name: 'bench',
-        summary: 'Measure how long starts take here',
-        load: async () => (await import('./commands/bench.js')).bench,
-      },
-      {
-        name: 'completion',
-        summary: 'Print a completion script for a shell',
-        load: async () => (await import('./commands/completion.js')).completion,
-      },
-      {
-        name: 'version',
-        summary: 'Show the version of hearth',
-        load: async () => (await import('./commands/version.js')).version,
-      },
+      entry('doctor', 'Check whether this machine is ready', doctorModule, 'doctor'),
+      entry('serve', 'Run the daemon in the foreground', serveModule, 'serve'),
+      entry('pool', 'List the VMs that wait for commands', poolModule, 'pool'),
+      entry('mcp', 'Serve tools to a coding agent', mcpModule, 'mcp'),
+      entry('mcp install', 'Give a coding agent the tools', mcpClientsModule, 'mcpInstall'),
+      entry('mcp print-config', 'Show the entry for a configuration', mcpClientsModule, 'mcpPrintConfig'),
+      entry('mcp doctor', 'Check the entries of coding agents', mcpClientsModule, 'mcpDoctor'),
+      entry('bench', 'Measure how long starts take here', benchModule, 'bench'),
+      entry('completion', 'Print a completion script for a shell', completionModule, 'completion'),
+      entry('version', 'Show the version of hearth', versionModule, 'version'),
     ],
   },
 ];
@@ -453,10 +197,21 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
 export const HIDDEN_COMMANDS: CommandGroup = {
   title: 'Hidden',
   commands: [
-    {
-      name: '__complete',
-      summary: 'Print what the words on a command line could go on with',
-      load: async () => (await import('./commands/complete.js')).complete,
-    },
+    entry(
+      '__complete',
+      'Print what the words on a command line could go on with',
+      completeModule,
+      'complete',
+    ),
   ],
 };
+
+/** The command that a module exports under a name. */
+function entry<Export extends string>(
+  name: string,
+  summary: string,
+  loadModule: () => Promise<Readonly<Record<Export, Command>>>,
+  exported: Export,
+): CommandEntry {
+  return { name, summary, load: async () => (await loadModule())[exported] };
+}
