@@ -55,22 +55,6 @@ int file_replace(const char *path, const char *text, mode_t mode)
 	return error;
 }
 
-int file_overwrite(const char *path, const char *text)
-{
-	struct stat found;
-	size_t len = strlen(text);
-	int fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int error = fstat(fd, &found) < 0 ? -errno : 0;
-	if (error == 0 && (!S_ISREG(found.st_mode) || found.st_nlink != 1 || found.st_size != (off_t)len))
-		error = -EINVAL;
-	if (error == 0 && pwrite(fd, text, len, 0) != (ssize_t)len)
-		error = -EIO;
-	close(fd);
-	return error;
-}
-
 int kernel_ioctl(int fd, unsigned long request, const void *argument)
 {
 	return (int)syscall(SYS_ioctl, fd, request, argument);

@@ -11,8 +11,6 @@ ssize_t file_read_text(const char *path, char *text, size_t size);
 int file_write_text(const char *path, const char *text);
 /* Replaces a file by rename: a reader sees the old or the new one, never half. 0 or -errno. */
 int file_replace(const char *path, const char *text, mode_t mode);
-/* Writes over a regular file of exactly this length, a fraction of the work of replacing it. 0 or -errno. */
-int file_overwrite(const char *path, const char *text);
 
 /* ioctl() with the number as the kernel has it: C libraries disagree about its sign. */
 int kernel_ioctl(int fd, unsigned long request, const void *argument);

@@ -117,11 +117,6 @@ static void set_hostname(uint32_t stream_id, const uint8_t *payload, size_t len)
 		stream_reply_ok(stream_id, NULL, 0);
 }
 
-static int put_machine_id(const char *path, const char *line)
-{
-	return file_overwrite(path, line) == 0 ? 0 : file_replace(path, line, 0444);
-}
-
 static void machine_id_job(int report, const uint8_t *payload, size_t len)
 {
 	const char *id;
@@ -134,10 +129,10 @@ static void machine_id_job(int report, const uint8_t *payload, size_t len)
 		return;
 	}
 	snprintf(line, sizeof(line), "%s\n", id);
-	int error = put_machine_id("/etc/machine-id", line);
+	int error = file_replace("/etc/machine-id", line, 0444);
 	/* D-Bus keeps a copy of its own where it is not a link to the first. */
 	if (error == 0 && access("/var/lib/dbus/machine-id", F_OK) == 0)
-		error = put_machine_id("/var/lib/dbus/machine-id", line);
+		error = file_replace("/var/lib/dbus/machine-id", line, 0444);
 	if (error < 0)
 		fail(report, -error, "/etc/machine-id");
 	else
