@@ -22,6 +22,12 @@ export function guestText(text: string): string {
     });
 }
 
+/** Up to the last whole line within the limit. */
+export function wholeLines(bytes: Buffer, limitBytes: number): string {
+  const end = bytes.lastIndexOf(0x0a, limitBytes - 1);
+  return bytes.subarray(0, end < 0 ? 0 : end + 1).toString('utf8');
+}
+
 /** Which ends of the bytes may lie inside a character; what is left of that character is dropped. */
 export interface Cuts {
   readonly begin?: boolean;

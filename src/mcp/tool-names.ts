@@ -5,6 +5,7 @@ export const TOOL_NAMES = [
   'run',
   'sandbox_create',
   'sandbox_list',
+  'sandbox_summary',
   'sandbox_exec',
   'sandbox_stop',
   'sandbox_remove',
@@ -81,6 +82,7 @@ const MODE_TOOLS: Readonly<Record<Mode, readonly ToolName[]>> = {
   'review-eval': [
     'sandbox_create',
     'sandbox_list',
+    'sandbox_summary',
     'sandbox_exec',
     'sandbox_remove',
     'sandbox_fork',

@@ -9,9 +9,8 @@ import {
   UPLOAD_OPERATIONS,
 } from '../../src/contract/index.js';
 
-const spans = [...readFileSync('docs/old-names.md', 'utf8').matchAll(/`([^`]+)`/g)].map(
-  ([, span = '']) => span,
-);
+const page = readFileSync('docs/old-names.md', 'utf8');
+const spans = [...page.matchAll(/`([^`]+)`/g)].map(([, span = '']) => span);
 const commands = COMMAND_GROUPS.flatMap((group) => group.commands.map(({ name }) => name));
 const operations = new Set(
   [OPERATIONS, PROCESS_OPERATIONS, DOWNLOAD_OPERATIONS, UPLOAD_OPERATIONS].flatMap((table) =>
@@ -34,4 +33,12 @@ it('every operation', () => {
   const properties = new Set(['sandbox.ports', 'sandbox.info']);
   expect(named.length).toBeGreaterThan(50);
   expect(named.filter((name) => !operations.has(name) && !properties.has(name))).toEqual([]);
+});
+
+it('every tool', () => {
+  const tools = readFileSync('test/pins/mcp-tools.golden.txt', 'utf8');
+  const lists = [...page.matchAll(/tools? ((?:`\w+`(?:, )?)+)/g)].map(([, list = '']) => list);
+  const named = lists.flatMap((list) => [...list.matchAll(/\w+/g)].map(([name]) => name));
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((name) => !new RegExp(`^${name} \\(`, 'm').test(tools))).toEqual([]);
 });

@@ -17,12 +17,14 @@ import {
   snapshotRemove,
   snapshotRestore,
 } from './snapshots.js';
+import { sandboxSummary } from './summary.js';
 import { patchApply, workspaceDiff, workspacePush, workspaceReset } from './workspace.js';
 
 const TOOLS: Readonly<Record<ToolName, Tool>> = {
   run,
   sandbox_create: sandboxCreate,
   sandbox_list: sandboxList,
+  sandbox_summary: sandboxSummary,
   sandbox_exec: sandboxExec,
   sandbox_stop: sandboxStop,
   sandbox_remove: sandboxRemove,

@@ -123,6 +123,34 @@ describe('workspace_diff', () => {
   });
 });
 
+describe('sandbox_summary', () => {
+  const told = '# box\n\n## Commands\n\n- `make`\n';
+
+  it.each([
+    ['that fits', told, 100, told],
+    ['that does not', told, 12, '# box\n\n'],
+    ['with what could hide', `${told}\u202e\n`, 100, `${told}\\u{202e}\n`],
+  ])('with a text %s', async (_what, text, outputBytes, shown) => {
+    const counts = { commandCount: 1, failedCommandCount: 0 };
+    backend.answers.set('sandbox.summary', {
+      state: 'stopped',
+      since: '2020-01-01T00:00:00Z',
+      text,
+      ...counts,
+    });
+    const { call } = await open({ outputBytes });
+    const result = await call('sandbox_summary', { sandbox: 'box' });
+    expect(result.structuredContent).toMatchObject({
+      ...counts,
+      sandbox: 'box',
+      text: shown,
+      textBytes: Buffer.byteLength(text),
+      truncated: outputBytes < 20,
+    });
+    expect(textOf(result)).toContain(shown);
+  });
+});
+
 describe('sandbox_fork', () => {
   it.each([
     [1, false],

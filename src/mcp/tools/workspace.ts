@@ -1,7 +1,7 @@
 /** The tools for `/workspace`: what changed there, patches into it, and back to how it began. */
 import { z } from 'zod';
 import { keepInGuest } from '../guest-file.js';
-import { guestText } from '../guest-text.js';
+import { guestText, wholeLines } from '../guest-text.js';
 import { projectSeed } from '../project-source.js';
 import { runningSandbox } from '../sandbox-access.js';
 import { CHANGES_SANDBOX, DESTROYS, defineTool, READ_ONLY } from '../tool.js';
@@ -48,7 +48,7 @@ export const workspaceDiff = defineTool({
     const bytes = Buffer.from(diff.patch);
     const { outputBytes } = call.view.pins;
     const truncated = bytes.byteLength > outputBytes;
-    const part = truncated ? beginningOf(bytes, outputBytes) : diff.patch;
+    const part = truncated ? wholeLines(bytes, outputBytes) : diff.patch;
     const shown = guestText(part);
     const patchPath = shown === diff.patch ? null : await keepInGuest(sandbox, PATCH_FILE, diff.patch, call);
     const files = diff.files.map((file) => ({
@@ -81,12 +81,6 @@ export const workspaceDiff = defineTool({
     return { structured, text: [...summary, ...notes].join('\n') };
   },
 });
-
-/** Up to the last whole line within the limit. */
-function beginningOf(bytes: Buffer, limitBytes: number): string {
-  const end = bytes.lastIndexOf(0x0a, limitBytes - 1);
-  return bytes.subarray(0, end < 0 ? 0 : end + 1).toString('utf8');
-}
 
 export const patchApply = defineTool({
   name: 'patch_apply',
